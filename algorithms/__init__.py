@@ -1,0 +1,1 @@
+"""The optimizers, one file per algorithm or family. Installed as snnbench.algorithms."""

@@ -1,0 +1,1 @@
+"""Differential evolution: one kernel with exchangeable parts."""

@@ -1,0 +1,3 @@
+"""Benchmarks for gradient-free optimization of spiking neural networks."""
+
+__version__ = "0.1.0"

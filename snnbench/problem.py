@@ -1,0 +1,196 @@
+"""What a benchmark problem is: a space, an initial design, and a measurement that yields objectives and metrics."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+
+from snnbench.errors import UsageError, unknown
+from snnbench.evaluations import Evaluations
+from snnbench.parameters import NoParameters
+from snnbench.space import SearchSpace
+
+Split = Literal["search", "validation", "test"]
+Progress = Callable[[str, int, int], None]
+
+
+def silent_progress(stage: str, done: int, total: int) -> None:
+    """A `Progress` that shows nothing."""
+
+
+def default_cache() -> Path:
+    """Where data and checkpoints are kept: ``$SNNBENCH_CACHE``, else ``~/.cache/snnbench``."""
+    named = os.environ.get("SNNBENCH_CACHE")
+    if named:
+        return Path(named).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "snnbench"
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where and on what a problem works.
+
+    Attributes
+    ----------
+    device
+        The device of networks, data and candidates.
+    data_dir
+        Folder the user named with ``--data-dir``: looked into first, and trusted to be what the user wants even
+        if its checksum is not the official one (then the record says so).
+    cache_dir
+        Where downloads and checkpoints are kept.
+    progress
+        Called with (stage, done, total) during long preparations.
+    """
+
+    device: torch.device = torch.device("cpu")
+    data_dir: Path | None = None
+    cache_dir: Path = field(default_factory=default_cache)
+    progress: Progress = silent_progress
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One metric that can be minimised, with what is frozen for it in a problem version.
+
+    Attributes
+    ----------
+    doc
+        What it is, one line.
+    unit
+        Unit per sample, "" for a ratio.
+    ideal, reference
+        Ideal point and reference (worst) point of multi-objective indicators.
+    """
+
+    doc: str
+    unit: str = ""
+    ideal: float = 0.0
+    reference: float = 1.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What running a problem on this device will take; measured on a small part and extrapolated.
+
+    Attributes
+    ----------
+    preparation, evaluation
+        Seconds to prepare (0 if cached) and seconds per evaluation.
+    memory
+        Bytes of device memory for evaluation, without the population.
+    dimension
+        d, so that a population of n float32 members takes 4 n d bytes.
+    """
+
+    preparation: float
+    evaluation: float
+    memory: int
+    dimension: int
+
+
+class Problem(ABC):
+    """Base class of every problem. Everything is minimised.
+
+    A subclass declares `version`, `objectives` and `default_objectives`, optionally `Parameters`, and implements
+    `prepare`, `space`, `dimension`, `initial`, `measure`, `describe` and `estimate`. Anything frozen with the
+    version (splits, recipe, energy model, reference points) may change only together with it.
+
+    Parameters
+    ----------
+    parameters
+        An instance of `Parameters`; its defaults are the standard problem, anything else is a variant and
+        recorded as such.
+    objectives
+        Names of the metrics to minimise; the default objectives if empty.
+    context
+        Device, folders and progress display.
+
+    Raises
+    ------
+    UsageError
+        For an unknown or repeated objective.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    objectives: ClassVar[Mapping[str, Objective]]
+    default_objectives: ClassVar[tuple[str, ...]] = ("error",)
+    default_budget: ClassVar[int] = 1000
+    constraints: ClassVar[int] = 0
+    noisy: ClassVar[bool] = False
+    Parameters: ClassVar[type] = NoParameters
+
+    def __init__(
+        self, parameters: Any = None, objectives: tuple[str, ...] = (), context: Context | None = None
+    ) -> None:
+        self.parameters = self.Parameters() if parameters is None else parameters
+        self.context = context or Context()
+        self.selected = tuple(objectives) or self.default_objectives
+        for objective in self.selected:
+            if objective not in self.objectives:
+                raise unknown(f"objective of {self.name}", objective, self.objectives)
+        if len(set(self.selected)) != len(self.selected):
+            raise UsageError(f"objectives are named twice: {','.join(self.selected)}")
+
+    @property
+    def standard(self) -> bool:
+        """Whether this is the versioned problem itself and not a variant with other parameters."""
+        return self.parameters == self.Parameters()
+
+    @property
+    @abstractmethod
+    def space(self) -> SearchSpace:
+        """The search space; known after `prepare`."""
+
+    @property
+    @abstractmethod
+    def dimension(self) -> int:
+        """Dimension of the space, known before `prepare`."""
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Fetch data and make or load checkpoints. Cached, repeatable, never counted as search time."""
+
+    @abstractmethod
+    def initial(self, n: int) -> torch.Tensor:
+        """The first n points of the initial design that every algorithm may start from: (k, d) with k <= n."""
+
+    @abstractmethod
+    def measure(self, x: torch.Tensor, split: Split) -> dict[str, np.ndarray]:
+        """Run candidates (n, d) through the network on one split.
+
+        Returns
+        -------
+        dict of str to numpy.ndarray
+            Metrics, (n, ...) each; must hold every objective of `objectives`, and may hold ``failure``, (n,) of
+            str, with the reason why a candidate could not be evaluated. Each row must depend on that candidate
+            only, never on the others in ``x``.
+        """
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Everything a reader of the record needs to know: data and checkpoint hashes, splits, recipe, models."""
+
+    @abstractmethod
+    def estimate(self) -> Estimate:
+        """Time and memory on this device, before `prepare`."""
+
+    def evaluate(self, x: torch.Tensor, split: Split = "search") -> Evaluations:
+        """Measure candidates (n, d) and pick the objectives. A candidate without a finite value gets +inf."""
+        metrics = self.measure(x, split)
+        reasons = [str(reason) for reason in metrics.pop("failure", np.full(len(x), ""))]
+        chosen = np.stack([np.asarray(metrics[name], np.float64) for name in self.selected], axis=1)
+        for row in np.flatnonzero(~np.isfinite(chosen).all(axis=1)):
+            bad = [n for n, v in zip(self.selected, chosen[row], strict=True) if not np.isfinite(v)]
+            reasons[row] = reasons[row] or f"not finite: {', '.join(bad)}"
+        failed = np.array([bool(reason) for reason in reasons])
+        chosen[failed] = np.inf
+        constraints = np.asarray(metrics.pop("constraints", np.zeros((len(x), 0))), np.float64)
+        constraints = np.where(np.isnan(constraints), np.inf, constraints)
+        return Evaluations(torch.from_numpy(chosen), torch.from_numpy(constraints), metrics, tuple(reasons))

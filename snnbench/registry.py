@@ -1,0 +1,111 @@
+"""Names to classes. Built-in and third-party algorithms and problems are found alike: by entry point
+(groups ``snnbench.algorithms`` and ``snnbench.problems``), or by ``path/to/file.py:Class``.
+
+Listing imports nothing of what it lists: names come from entry points, and one line of description is read from
+the class's source text.
+"""
+
+import ast
+import importlib
+import importlib.util
+import sys
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Literal
+
+from snnbench.errors import UsageError, unknown
+
+Kind = Literal["algorithm", "problem"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered class: its name, and ``module:Class`` where it lives."""
+
+    kind: Kind
+    name: str
+    target: str
+
+    def load(self) -> type:
+        """Import the class."""
+        module, _, attribute = self.target.partition(":")
+        try:
+            loaded: type = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise UsageError(f"{self.kind} {self.name} ({self.target}) cannot be loaded: {error}") from error
+        return loaded
+
+    def summary(self) -> str:
+        """First line of the class's docstring, read without importing its module ("" if it cannot be found)."""
+        module, _, attribute = self.target.partition(":")
+        try:
+            spec = importlib.util.find_spec(module)
+            if spec is None or spec.origin is None:
+                return ""
+            return class_summary(Path(spec.origin).read_text(encoding="utf-8"), attribute)
+        except (ImportError, OSError, SyntaxError, ValueError):
+            return ""
+
+
+def class_summary(source: str, name: str) -> str:
+    """First docstring line of class `name` in Python source text."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return (ast.get_docstring(node) or "").partition("\n")[0]
+    return ""
+
+
+@cache
+def entries(kind: Kind) -> dict[str, Entry]:
+    """Every registered name of a kind, sorted."""
+    found = {e.name: Entry(kind, e.name, e.value) for e in entry_points(group=f"snnbench.{kind}s")}
+    return dict(sorted(found.items()))
+
+
+def load(kind: Kind, name: str) -> Any:
+    """The class behind a registered name or ``file.py:Class``.
+
+    Raises
+    ------
+    UsageError
+        With the nearest names for an unknown one; with the reason for a file that cannot be loaded.
+    """
+    if ".py:" in name or name.endswith(".py"):
+        return _from_file(kind, name)
+    known = entries(kind)
+    if name not in known:
+        raise unknown(kind, name, known, f"`snnbench list {kind}s` shows all")
+    return known[name].load()
+
+
+def display_name(kind: Kind, name: str) -> str:
+    """The name a class goes by in records: the registered name, or the file's stem and class."""
+    if ".py:" in name:
+        path, _, attribute = name.rpartition(":")
+        return f"{Path(path).stem}.{attribute}"
+    return name
+
+
+def _from_file(kind: Kind, name: str) -> Any:
+    path, _, attribute = name.rpartition(":")
+    if not path:
+        raise UsageError(f"{name}: name the class too, as {name}:ClassName")
+    file = Path(path).resolve()
+    if not file.is_file():
+        raise UsageError(f"{kind} file {path} does not exist")
+    module_name = f"_snnbench_user_{file.stem}"
+    spec = importlib.util.spec_from_file_location(module_name, file)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise UsageError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
+    if not hasattr(module, attribute):
+        classes = [key for key, value in vars(module).items() if isinstance(value, type)]
+        raise unknown(f"class in {path}", attribute, classes)
+    return getattr(module, attribute)

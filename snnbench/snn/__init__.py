@@ -1,0 +1,1 @@
+"""Spiking networks: neurons, layers, networks, training, evaluation and what it costs."""
