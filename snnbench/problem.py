@@ -1,6 +1,5 @@
 """What a benchmark problem is: a space, an initial design, and a measurement that yields objectives and metrics."""
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 
+from snnbench.data.folders import default_cache
 from snnbench.errors import UsageError, unknown
 from snnbench.evaluations import Evaluations
 from snnbench.parameters import NoParameters
@@ -21,14 +21,6 @@ Progress = Callable[[str, int, int], None]
 
 def silent_progress(stage: str, done: int, total: int) -> None:
     """A `Progress` that shows nothing."""
-
-
-def default_cache() -> Path:
-    """Where data and checkpoints are kept: ``$SNNBENCH_CACHE``, else ``~/.cache/snnbench``."""
-    named = os.environ.get("SNNBENCH_CACHE")
-    if named:
-        return Path(named).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "snnbench"
 
 
 @dataclass(frozen=True)
@@ -56,7 +48,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Objective:
-    """One metric that can be minimised, with what is frozen for it in a problem version.
+    """One metric that can be minimised.
 
     Attributes
     ----------
@@ -64,14 +56,10 @@ class Objective:
         What it is, one line.
     unit
         Unit per sample, "" for a ratio.
-    ideal, reference
-        Ideal point and reference (worst) point of multi-objective indicators.
     """
 
     doc: str
     unit: str = ""
-    ideal: float = 0.0
-    reference: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -98,8 +86,8 @@ class Problem(ABC):
     """Base class of every problem. Everything is minimised.
 
     A subclass declares `version`, `objectives` and `default_objectives`, optionally `Parameters`, and implements
-    `prepare`, `space`, `dimension`, `initial`, `measure`, `describe` and `estimate`. Anything frozen with the
-    version (splits, recipe, energy model, reference points) may change only together with it.
+    `prepare`, `space`, `dimension`, `initial`, `measure`, `describe`, `reference_points` and `estimate`. Anything
+    frozen with the version (splits, recipe, energy model, reference points) may change only together with it.
 
     Parameters
     ----------
@@ -178,6 +166,10 @@ class Problem(ABC):
         """Everything a reader of the record needs to know: data and checkpoint hashes, splits, recipe, models."""
 
     @abstractmethod
+    def reference_points(self) -> dict[str, tuple[float, float]]:
+        """Every objective's ideal and reference (worst) value, frozen with the version, for indicators."""
+
+    @abstractmethod
     def estimate(self) -> Estimate:
         """Time and memory on this device, before `prepare`."""
 
@@ -193,4 +185,7 @@ class Problem(ABC):
         chosen[failed] = np.inf
         constraints = np.asarray(metrics.pop("constraints", np.zeros((len(x), 0))), np.float64)
         constraints = np.where(np.isnan(constraints), np.inf, constraints)
+        for values in metrics.values():
+            if values.dtype.kind == "f":
+                np.nan_to_num(values, copy=False, nan=np.inf, posinf=np.inf, neginf=-np.inf)
         return Evaluations(torch.from_numpy(chosen), torch.from_numpy(constraints), metrics, tuple(reasons))

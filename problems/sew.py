@@ -1,0 +1,327 @@
+"""`sew-*`: the weights of a spiking ResNet around transfer-learned members.
+
+The task of CADE (cosine annealing differential evolution, arXiv 2406.02349): SEW-ResNets that were fine-tuned from
+one source model with different recipes are the initial population, and an optimizer searches their weight space.
+"""
+
+import math
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from snnbench.data.augment import AugmentationRecipe
+from snnbench.data.catalog import CATALOG
+from snnbench.data.images import DataSet
+from snnbench.data.loading import blank, load
+from snnbench.errors import DataError, UsageError
+from snnbench.parameters import param
+from snnbench.problem import Context, Estimate, Objective, Problem, Split
+from snnbench.snn.energy import HOROWITZ_45NM
+from snnbench.snn.population import PopulationEvaluator
+from snnbench.snn.sew_resnet import SEWConfig, SEWResNet
+from snnbench.snn.tally import dense_operations
+from snnbench.snn.threads import workers
+from snnbench.snn.training import TrainingRecipe
+from snnbench.snn.transfer import TransferTask, checkpoint_paths, make_members, training_seconds
+from snnbench.snn.weights import Codec, box_radius
+from snnbench.space import RealVector, SearchSpace
+
+CONFIDENCE = 0.9
+
+OBJECTIVES = {
+    "error": Objective("share of samples misclassified after T steps"),
+    "loss": Objective("cross-entropy of the logits averaged over T steps", "nats"),
+    "energy": Objective(f"energy of the effective operations, {HOROWITZ_45NM.name}", "nJ"),
+    "latency": Objective(f"mean steps until the softmax first reaches {CONFIDENCE}, else T", "steps"),
+    "synops": Objective("effective synaptic operations (ACs + MACs)"),
+    "spikes": Objective("spikes of all neurons over T steps"),
+}
+
+
+@dataclass(frozen=True)
+class SEWParameters:
+    """Parameters of `sew-digits`; the larger members change the defaults."""
+
+    blocks: str = param("1-1-1", "residual blocks per stage", source="ours")
+    width: int = param(8, "channels of the first stage", low=1, source="ours")
+    steps: int = param(4, "time steps T", low=1, source="released code of CADE")
+    members: int = param(8, "networks in the initial design", low=2, high=64, source="released code of CADE")
+    source_epochs: int = param(15, "epochs of the source model", low=1, source="ours")
+    epochs: int = param(4, "epochs of every member", low=1, source="ours")
+    batch: int = param(64, "samples per training step", low=2, source="ours")
+    strength: float = param(0.1, "strength of the members' geometric augmentation", low=0, high=1, source="ours")
+    search_samples: int = param(0, "samples of the search split an evaluation uses; 0 for all", low=0, source="ours")
+    calibration: int = param(128, "search samples that batch normalisation is re-estimated on", low=2, source="ours")
+    chunk: int = param(500, "samples per pass", low=1, source="ours")
+    instance: int = param(0, "seed of source and members: another instance of the problem", low=0, source="ours")
+
+
+@dataclass(frozen=True)
+class SEWCifarParameters(SEWParameters):
+    """Parameters of the CIFAR members: the released code's network and training."""
+
+    blocks: str = param(
+        "3-4-6-3", "residual blocks per stage (2-2-2-2 is SEW-ResNet-18)", source="released code of CADE"
+    )
+    width: int = param(64, "channels of the first stage", low=1, source="released code of CADE")
+    source_epochs: int = param(200, "epochs of the source model", low=1, source="released code of CADE")
+    epochs: int = param(200, "epochs of every member", low=1, source="released code of CADE")
+    batch: int = param(128, "samples per training step", low=2, source="released code of CADE")
+    strength: float = param(0.3, "strength of the members' geometric augmentation", low=0, high=1, source="ours")
+    calibration: int = param(512, "search samples that batch normalisation is re-estimated on", low=2, source="ours")
+    chunk: int = param(250, "samples per pass", low=1, source="ours")
+
+
+class SEWProblem(Problem):
+    """Base of the `sew-*` family: x is every trainable weight of a SEW-ResNet.
+
+    A coordinate is a weight's distance from the members' mean, in units of the members' spread in its tensor
+    (`snnbench.snn.weights.Codec`). Batch normalisation statistics are no variables: those of a candidate are
+    re-estimated on search samples (`snnbench.snn.population`).
+    """
+
+    version = 1
+    objectives = OBJECTIVES
+    parameters: SEWParameters
+    target_name: ClassVar[str]
+    source_name: ClassVar[str]
+    source_classes: ClassVar[tuple[int, ...] | None] = None
+    augmentation: ClassVar[AugmentationRecipe] = AugmentationRecipe()
+
+    def __init__(
+        self, parameters: Any = None, objectives: tuple[str, ...] = (), context: Context | None = None
+    ) -> None:
+        super().__init__(parameters, objectives, context)
+        self._space: SearchSpace | None = None
+        self._codec: Codec | None = None
+        self._coordinates: torch.Tensor | None = None
+        self._checkpoints: list[dict[str, Any]] = []
+        self._samples: dict[Split, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    @cached_property
+    def network(self) -> SEWConfig:
+        """Shape of the network."""
+        try:
+            blocks = tuple(int(count) for count in self.parameters.blocks.split("-"))
+        except ValueError:
+            blocks = ()
+        if not blocks or min(blocks) < 1:
+            raise UsageError(f"{self.name}: blocks must look like 2-2-2-2, got {self.parameters.blocks!r}")
+        info = CATALOG[self.target_name]
+        if info.shape[1] % 2 ** (len(blocks) - 1):
+            raise UsageError(f"{self.name}: {len(blocks)} stages halve {info.shape[1]} pixels too often")
+        return SEWConfig(blocks, self.parameters.width, info.shape[0], info.classes, self.parameters.steps)
+
+    @cached_property
+    def dimension(self) -> int:
+        """Number of trainable weights."""
+        with torch.device("meta"):
+            return sum(p.numel() for p in SEWResNet(self.network).parameters())
+
+    @property
+    def space(self) -> SearchSpace:
+        """All weights, one block of coordinates in one box; known after `prepare`."""
+        if self._space is None:
+            raise RuntimeError(f"{self.name}: prepare() comes first")
+        return self._space
+
+    def prepare(self) -> None:
+        """Load the data, train or load the members, fix the box."""
+        task = self._task(download=True)
+        folder = self.context.cache_dir / "checkpoints" / self.name
+        members, self._checkpoints = make_members(task, folder, self.context.device, self.context.progress)
+        self.target = task.target
+        self.task = task
+        with torch.device("meta"):
+            sizes = [p.numel() for p in SEWResNet(self.network).parameters()]
+        self._codec = Codec.around(members, sizes)
+        # The members stay on the CPU: an algorithm asks for them once, and its device may be nearly full.
+        self._coordinates = self._codec.encode_(members).cpu()
+        radius = box_radius(self._coordinates)
+        self._space = SearchSpace([RealVector("weights", self.dimension, -radius, radius)])
+        for split in ("search", "validation", "test"):
+            self._samples[split] = task.target.split(split, self.context.device)
+        wanted = self.parameters.search_samples
+        if wanted > len(self._samples["search"][0]):
+            raise UsageError(
+                f"{self.name}: search_samples={wanted}, but the split has {len(self._samples['search'][0])}"
+            )
+        if wanted:
+            images, labels = self._samples["search"]
+            self._samples["search"] = images[:wanted], labels[:wanted]
+        calibration = self._samples["search"][0][: self.parameters.calibration]
+        self._evaluator = self._make_evaluator(task.target, self._codec, calibration)
+
+    def initial(self, n: int) -> torch.Tensor:
+        """The first n members as coordinates, (k, d) float32 on the problem's device."""
+        if self._coordinates is None:
+            raise RuntimeError(f"{self.name}: prepare() comes first")
+        return self._coordinates[:n].to(self.context.device, copy=True)
+
+    def measure(self, x: torch.Tensor, split: Split) -> dict[str, np.ndarray]:
+        """Metrics of `snnbench.snn.population.summarise` on one split."""
+        images, labels = self._samples[split]
+        return self._evaluator.evaluate(x, images, labels)
+
+    def describe(self) -> dict[str, Any]:
+        """Data, splits, network, recipes and hashes of the checkpoints."""
+        assert self._codec is not None
+        splits = {split: len(labels) for split, (_, labels) in self._samples.items()}
+        return {
+            "family": "sew",
+            "network": {
+                "type": "SEW-ResNet, ADD",
+                "blocks": list(self.network.blocks),
+                "width": self.network.width,
+                "steps": self.network.steps,
+                "neuron": self.network.neuron.describe(),
+                "normalisation": f"re-estimated on the first {self.parameters.calibration} search samples",
+            },
+            "data": {"target": dict(self.target.provenance), "source": dict(self.task.source.provenance)},
+            "official": bool(self.target.provenance["official"] and self.task.source.provenance["official"]),
+            "splits": splits,
+            "checkpoints": self._checkpoints,
+            "energy_model": HOROWITZ_45NM.name,
+            "confidence": CONFIDENCE,
+            "reference_points": {name: list(ends) for name, ends in self.reference_points().items()},
+        }
+
+    def reference_points(self) -> dict[str, tuple[float, float]]:
+        """Ideal and worst values: chance for the loss, every neuron firing at every step for the rest."""
+        config = self.network
+        side = CATALOG[self.target_name].shape[1]
+        neurons = config.width * side**2
+        for stage, count in enumerate(config.blocks):
+            layers = 2 * count + (stage > 0)
+            neurons += layers * config.width * 2**stage * (side // 2**stage) ** 2
+        operations = dense_operations(SEWResNet(config), torch.zeros(1, config.channels, side, side), config.steps)
+        return {
+            "error": (0.0, 1.0),
+            "loss": (0.0, math.log(config.classes)),
+            "energy": (0.0, HOROWITZ_45NM.energy(0.0, operations)),
+            "latency": (1.0, float(config.steps)),
+            "synops": (0.0, operations),
+            "spikes": (0.0, float(neurons * config.steps)),
+        }
+
+    def estimate(self) -> Estimate:
+        """Timed on a few samples, with untrained weights; data that is not there yet is stood in for."""
+        device, p = self.context.device, self.parameters
+        try:
+            task = self._task(download=False)
+        except DataError:
+            task = self._task(download=False, stand_in=True)
+        source_path, paths = checkpoint_paths(task, self.context.cache_dir / "checkpoints" / self.name, device)
+        preparation = 0.0
+        if not all(path.is_file() for path in paths):
+            source, members = training_seconds(task, device)
+            preparation = members * sum(not path.is_file() for path in paths) / len(paths)
+            preparation += 0.0 if source_path.is_file() else source
+        with torch.device("meta"):
+            sizes = tuple(w.numel() for w in SEWResNet(self.network).parameters())
+        codec = Codec(0.01 * torch.randn(self.dimension, device=device), sizes, (1.0,) * len(sizes))
+        images, labels = task.target.split("search", device)
+        samples = p.search_samples or len(images)
+        together = workers(device.type)
+        x = torch.zeros(1, self.dimension, device=device).expand(together, -1)
+        few, seconds = 4, 0.0
+        while seconds < 0.2 and few < min(p.chunk, samples):
+            few = min(4 * few, p.chunk, samples)
+            evaluator = self._make_evaluator(task.target, codec, images[:few])
+            evaluator.evaluate(x[:1], images[:few], labels[:few])  # makes buffers and kernels
+            start = time.perf_counter()
+            evaluator.evaluate(x, images[:few], labels[:few])
+            seconds = time.perf_counter() - start
+        per_sample = seconds / (2 * few * together)
+        side = CATALOG[self.target_name].shape[1]
+        activations = 6 * 4 * p.steps * min(p.chunk, samples) * p.width * side**2
+        memory = together * (activations + 3 * 4 * self.dimension) + 4 * self.dimension
+        return Estimate(preparation, per_sample * (samples + p.calibration), memory, self.dimension)
+
+    def _make_evaluator(self, data: DataSet, codec: Codec, calibration: torch.Tensor) -> PopulationEvaluator:
+        return PopulationEvaluator(
+            lambda: SEWResNet(self.network),
+            codec,
+            lambda pixels: data.standardize(data.to_unit(pixels)),
+            calibration,
+            self.parameters.chunk,
+            CONFIDENCE,
+            HOROWITZ_45NM,
+        )
+
+    def _task(self, download: bool, stand_in: bool = False) -> TransferTask:
+        p = self.parameters
+
+        def data(name: str) -> DataSet:
+            if stand_in:
+                return blank(name)
+            context = self.context
+            return load(
+                name,
+                data_dir=context.data_dir,
+                cache_dir=context.cache_dir,
+                progress=context.progress,
+                download=download,
+            )
+
+        target = data(self.target_name)
+        source = target if self.source_name == self.target_name else data(self.source_name)
+        if self.source_classes is not None:
+            source = source.subset(self.source_classes)
+        base = self.augmentation
+        augmentation = AugmentationRecipe(base.padding, base.flip, p.strength)
+        return TransferTask(
+            network=self.network,
+            source=source,
+            target=target,
+            source_recipe=TrainingRecipe(p.source_epochs, p.batch, augmentation=base),
+            recipe=TrainingRecipe(p.epochs, p.batch, augmentation=augmentation),
+            members=p.members,
+            instance=p.instance,
+        )
+
+
+class SEWDigits(SEWProblem):
+    """Weights of a small SEW-ResNet on 8x8 digits; embedded data, minutes on a laptop.
+
+    The source model knows the digits 0-4 and is transferred to all ten.
+    """
+
+    name = "sew-digits"
+    default_budget = 1000
+    Parameters = SEWParameters
+    target_name = source_name = "digits"
+    source_classes = (0, 1, 2, 3, 4)
+
+
+class SEWCifar100(SEWProblem):
+    """Weights of SEW-ResNet-34 on CIFAR-100 around members transferred from CIFAR-10.
+
+    The published setting of CADE; 21.3 million variables.
+    """
+
+    name = "sew-cifar100"
+    default_budget = 800
+    Parameters = SEWCifarParameters
+    parameters: SEWCifarParameters
+    target_name, source_name = "cifar100", "cifar10"
+    augmentation = AugmentationRecipe(padding=4, flip=True)
+
+
+class SEWCifar10(SEWProblem):
+    """Weights of SEW-ResNet-34 on CIFAR-10 around members transferred from CIFAR-100.
+
+    CIFAR-100 is the source because its classes do not overlap with CIFAR-10's, its images have the same size and
+    origin, and it is the larger task: the reverse of the published direction, with no target image seen twice.
+    """
+
+    name = "sew-cifar10"
+    default_budget = 800
+    Parameters = SEWCifarParameters
+    parameters: SEWCifarParameters
+    target_name, source_name = "cifar10", "cifar100"
+    augmentation = AugmentationRecipe(padding=4, flip=True)

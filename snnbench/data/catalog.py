@@ -1,0 +1,171 @@
+"""The data sets snnbench knows: what they are, where they officially come from, and how to tell they are genuine.
+
+Nothing heavy is imported here: the command line lists data sets from this module alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from snnbench.errors import unknown
+
+Role = Literal["train", "test", "meta"]
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One file of an official archive: its name, the MD5 published for it, and what it holds."""
+
+    name: str
+    md5: str
+    role: Role
+
+
+@dataclass(frozen=True)
+class DataSetInfo:
+    """What is known of a data set without opening it.
+
+    Attributes
+    ----------
+    name, doc
+        Short name and one line of description.
+    classes
+        Number of classes.
+    shape
+        Channels, height, width.
+    sizes
+        Samples in each split of the official data.
+    scale
+        Pixel value that stands for 1.0; pixels are stored as integers 0..scale.
+    mean, std
+        Per-channel moments of the pixels divided by `scale`, frozen: models are fed with exactly these.
+    manifest
+        Name of the frozen split manifest.
+    licence, reference
+        Terms of use, and the work to cite.
+    embedded
+        Whether it comes with an installed package, so that there is nothing to download.
+    url, archive_bytes, archive_md5, archive_sha256
+        The official archive and how to recognise it.
+    folder
+        Folder inside the archive.
+    files
+        The files in that folder that are used.
+    label_key, names_key
+        Keys of the labels and of the class names in the files' dictionaries.
+    """
+
+    name: str
+    doc: str
+    classes: int
+    shape: tuple[int, int, int]
+    sizes: Mapping[str, int]
+    scale: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    manifest: str
+    licence: str
+    reference: str
+    embedded: bool = False
+    url: str = ""
+    archive_bytes: int = 0
+    archive_md5: str = ""
+    archive_sha256: str = ""
+    folder: str = ""
+    files: tuple[DataFile, ...] = ()
+    label_key: str = "labels"
+    names_key: str = "label_names"
+
+    @property
+    def archive(self) -> str:
+        """File name of the official archive."""
+        return self.url.rpartition("/")[2]
+
+
+_KRIZHEVSKY = "A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, Univ. of Toronto, 2009"
+_CIFAR_TERMS = "no licence is stated; the authors ask for the citation"
+
+_DIGITS = DataSetInfo(
+    name="digits",
+    doc="handwritten digits, 8x8 grey; embedded in scikit-learn",
+    classes=10,
+    shape=(1, 8, 8),
+    sizes={"search": 1000, "validation": 400, "test": 397},
+    scale=16,
+    mean=(0.3056,),
+    std=(0.3765,),
+    manifest="digits-1",
+    licence="CC BY 4.0 (UCI Machine Learning Repository)",
+    reference="E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998, doi:10.24432/C50P49",
+    embedded=True,
+)
+
+# The archives' SHA-256 are those that Keras pins, the MD5s of archives and files those that torchvision pins.
+_CIFAR10 = DataSetInfo(
+    name="cifar10",
+    doc="photographs of 10 kinds of objects, 32x32 RGB",
+    classes=10,
+    shape=(3, 32, 32),
+    sizes={"search": 45_000, "validation": 5_000, "test": 10_000},
+    scale=255,
+    mean=(0.4914, 0.4822, 0.4465),
+    std=(0.2470, 0.2435, 0.2616),
+    manifest="cifar10-1",
+    licence=_CIFAR_TERMS,
+    reference=_KRIZHEVSKY,
+    url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+    archive_bytes=170_498_071,
+    archive_md5="c58f30108f718f92721af3b95e74349a",
+    archive_sha256="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+    folder="cifar-10-batches-py",
+    files=(
+        DataFile("data_batch_1", "c99cafc152244af753f735de768cd75f", "train"),
+        DataFile("data_batch_2", "d4bba439e000b95fd0a9bffe97cbabec", "train"),
+        DataFile("data_batch_3", "54ebc095f3ab1f0389bbae665268c751", "train"),
+        DataFile("data_batch_4", "634d18415352ddfa80567beed471001a", "train"),
+        DataFile("data_batch_5", "482c414d41f54cd18b22e5b47cb7c3cb", "train"),
+        DataFile("test_batch", "40351d587109b95175f43aff81a1287e", "test"),
+        DataFile("batches.meta", "5ff9c542aee3614f3951f8cda6e48888", "meta"),
+    ),
+)
+
+_CIFAR100 = DataSetInfo(
+    name="cifar100",
+    doc="photographs of 100 kinds of objects, 32x32 RGB (fine labels)",
+    classes=100,
+    shape=(3, 32, 32),
+    sizes={"search": 45_000, "validation": 5_000, "test": 10_000},
+    scale=255,
+    mean=(0.5071, 0.4865, 0.4409),
+    std=(0.2673, 0.2564, 0.2762),
+    manifest="cifar100-1",
+    licence=_CIFAR_TERMS,
+    reference=_KRIZHEVSKY,
+    url="https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+    archive_bytes=169_001_437,
+    archive_md5="eb9058c3a382ffc7106e4002c42a8d85",
+    archive_sha256="85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
+    folder="cifar-100-python",
+    files=(
+        DataFile("train", "16019d7e3df5f24257cddd939b257f8d", "train"),
+        DataFile("test", "f0ef6b0ae62326f3e7ffdfab6717acfc", "test"),
+        DataFile("meta", "7973b15100ade9c7d40fb424638fde48", "meta"),
+    ),
+    label_key="fine_labels",
+    names_key="fine_label_names",
+)
+
+CATALOG: dict[str, DataSetInfo] = {info.name: info for info in (_DIGITS, _CIFAR10, _CIFAR100)}
+
+
+def info_of(name: str) -> DataSetInfo:
+    """The catalog entry of a data set.
+
+    Raises
+    ------
+    UsageError
+        With the nearest names, for an unknown one.
+    """
+    if name not in CATALOG:
+        raise unknown("data set", name, CATALOG, "`snnbench data list` shows all")
+    return CATALOG[name]

@@ -1,0 +1,74 @@
+"""What is here of each data set, and whether it is genuine. Imports neither torch nor scikit-learn."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from snnbench.data.catalog import info_of
+from snnbench.data.folders import default_cache
+from snnbench.data.lookup import find
+from snnbench.errors import DataError
+
+State = Literal["embedded", "official", "unofficial", "present", "damaged", "missing"]
+
+
+@dataclass(frozen=True)
+class DataStatus:
+    """The state of one data set on this machine.
+
+    Attributes
+    ----------
+    name
+        The data set.
+    state
+        "embedded" in an installed package, "official" (every checksum is), "unofficial" (the user named it, other
+        checksums), "present" (found, checksums not taken), "damaged" or "missing".
+    path
+        Where it was found, "" if nowhere.
+    size
+        Bytes on disk.
+    detail
+        What is wrong, if it is damaged.
+    """
+
+    name: str
+    state: State
+    path: str = ""
+    size: int = 0
+    detail: str = ""
+
+
+def status(
+    name: str, data_dir: Path | None = None, cache_dir: Path | None = None, *, verify: bool = True
+) -> DataStatus:
+    """Look for a data set, and take its files' checksums.
+
+    Parameters
+    ----------
+    name
+        Name of the data set.
+    data_dir, cache_dir
+        Where to look: as for `snnbench.data.loading.load`.
+    verify
+        Whether to take checksums (a second per data set); without, what is found is only "present".
+
+    Raises
+    ------
+    UsageError
+        For an unknown name, or a ``data_dir`` that is no folder.
+    """
+    info = info_of(name)
+    if info.embedded:
+        return DataStatus(name, "embedded", "scikit-learn")
+    source = find(info, data_dir, cache_dir or default_cache())
+    if source is None:
+        return DataStatus(name, "missing")
+    path, size = str(source.path), source.size()
+    if not verify:
+        return DataStatus(name, "present", path, size)
+    try:
+        found = {file.name: md5 for file, _, md5 in source.read()}
+    except DataError as error:
+        return DataStatus(name, "damaged", path, size, str(error))
+    official = found == {file.name: file.md5 for file in info.files}
+    return DataStatus(name, "official" if official else "unofficial", path, size)

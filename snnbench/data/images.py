@@ -1,0 +1,102 @@
+"""A labelled set of images in memory, with its splits and its provenance."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from snnbench.errors import UsageError
+
+Split = Literal["search", "validation", "test"]
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """Images, labels and splits of one data set.
+
+    Attributes
+    ----------
+    name
+        The data set's name.
+    class_names
+        One name per class.
+    images
+        (n, c, h, w) uint8, values 0..scale; every split together.
+    labels
+        (n,) int64, 0..classes-1.
+    indices
+        Split to the indices of its samples.
+    scale
+        Pixel value that stands for 1.0: 16 for digits, 255 for photographs.
+    mean, std
+        Frozen per-channel moments of the pixels divided by `scale`.
+    provenance
+        For the record: ``official`` (bool), ``source`` (path, or "scikit-learn"), ``sha256`` (of the decoded pixels
+        and labels), ``files`` (name to MD5), ``split`` (the manifest's name, or "derived" if the manifest's rule
+        was applied to other data), ``counts`` (samples per split) and ``note`` ("" or a warning, one line).
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    images: np.ndarray
+    labels: np.ndarray
+    indices: Mapping[Split, np.ndarray]
+    scale: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    provenance: Mapping[str, Any]
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
+        c, h, w = self.images.shape[1:]
+        return c, h, w
+
+    def size(self, split: Split) -> int:
+        """Number of samples in a split."""
+        return len(self.indices[split])
+
+    def split(self, split: Split, device: torch.device | str = "cpu") -> tuple[torch.Tensor, torch.Tensor]:
+        """Pixels (n, c, h, w) uint8 and labels (n,) int64 of one split, copied to a device."""
+        index = self.indices[split]
+        return torch.from_numpy(self.images[index]).to(device), torch.from_numpy(self.labels[index]).to(device)
+
+    def to_unit(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Pixels (n, c, h, w) uint8 to float32 in [0, 1]: what augmentation works on."""
+        return pixels.to(torch.float32) / self.scale
+
+    def standardize(self, images: torch.Tensor) -> torch.Tensor:
+        """Images (n, c, h, w) in [0, 1] to what networks are fed with: zero mean and unit variance per channel."""
+        mean = torch.tensor(self.mean, dtype=images.dtype, device=images.device).view(-1, 1, 1)
+        std = torch.tensor(self.std, dtype=images.dtype, device=images.device).view(-1, 1, 1)
+        return (images - mean) / std
+
+    def subset(self, classes: Sequence[int]) -> "DataSet":
+        """Only the samples of some classes; the i-th of these becomes label i. Splits are kept.
+
+        Raises
+        ------
+        UsageError
+            For a class that does not exist or is named twice.
+        """
+        if len(set(classes)) != len(classes) or not all(0 <= c < self.classes for c in classes):
+            raise UsageError(f"{self.name}: {list(classes)} are not distinct classes of 0..{self.classes - 1}")
+        renumbered = np.full(self.classes, -1, np.int64)
+        renumbered[list(classes)] = np.arange(len(classes))
+        labels = renumbered[self.labels]
+        indices = {split: index[labels[index] >= 0] for split, index in self.indices.items()}
+        counts = {split: len(index) for split, index in indices.items()}
+        return replace(
+            self,
+            class_names=tuple(self.class_names[c] for c in classes),
+            labels=labels,
+            indices=indices,
+            provenance={**self.provenance, "subset": list(classes), "counts": counts},
+        )

@@ -1,0 +1,210 @@
+"""From a data set's name to its images, labels and splits in memory."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from snnbench.data.catalog import DataSetInfo, info_of
+from snnbench.data.checksums import content_hash
+from snnbench.data.digits import read_digits
+from snnbench.data.download import Progress
+from snnbench.data.fetching import fetch
+from snnbench.data.folders import default_cache
+from snnbench.data.images import DataSet, Split
+from snnbench.data.lookup import Source, find
+from snnbench.data.pickles import read_dictionary
+from snnbench.data.splits import by_rule, manifest
+from snnbench.errors import DataError
+
+
+class UnofficialDataWarning(UserWarning):
+    """The data is used because the user named it, but it is not the official archive's."""
+
+
+def load(
+    name: str,
+    *,
+    data_dir: Path | None = None,
+    cache_dir: Path | None = None,
+    progress: Progress | None = None,
+    download: bool = True,
+) -> DataSet:
+    """Load a data set.
+
+    It is looked for in ``data_dir``, then in ``cache_dir/data/<name>``, and else downloaded to the latter. Checksums
+    are taken before anything is opened, and pickles are read by a restricted reader.
+
+    Parameters
+    ----------
+    name
+        ``digits``, ``cifar10`` or ``cifar100``.
+    data_dir
+        A folder the user named: that of the files, its parent, or one with the official archive. What lies there is
+        used whatever its checksums are; if they are not the official ones, the provenance says so.
+    cache_dir
+        The cache; by default `snnbench.data.folders.default_cache`.
+    progress
+        Called with (stage, done, total) while it downloads.
+    download
+        Whether it may be downloaded.
+
+    Returns
+    -------
+    DataSet
+        With frozen splits (see `snnbench.data.splits`) and provenance.
+
+    Raises
+    ------
+    UsageError
+        For an unknown name, or a ``data_dir`` that is no folder.
+    DataError
+        If it is missing and cannot be downloaded, damaged in the cache, or malformed.
+
+    Warns
+    -----
+    UnofficialDataWarning
+        If it is not the official data.
+
+    Examples
+    --------
+    >>> digits = load("digits")
+    >>> pixels, labels = digits.split("search")
+    >>> tuple(pixels.shape), pixels.dtype, int(pixels.max())
+    ((1000, 1, 8, 8), torch.uint8, 16)
+    """
+    info = info_of(name)
+    if info.embedded:
+        return _digits(info)
+    cache_dir = cache_dir or default_cache()
+    source = find(info, data_dir, cache_dir)
+    if source is None or (source.is_archive and not source.trusted):
+        source = fetch(name, data_dir=data_dir, cache_dir=cache_dir, progress=progress, allow_download=download)
+    return _images(source)
+
+
+def blank(name: str) -> DataSet:
+    """A data set of the published sizes with black images: to time work on data that is not there yet."""
+    info = info_of(name)
+    total = sum(info.sizes.values())
+    starts = np.cumsum([0, *info.sizes.values()])
+    indices = {split: np.arange(a, b) for split, a, b in zip(info.sizes, starts, starts[1:], strict=False)}
+    return DataSet(
+        name=name,
+        class_names=tuple(str(k) for k in range(info.classes)),
+        images=np.zeros((total, *info.shape), np.uint8),
+        labels=np.arange(total, dtype=np.int64) % info.classes,
+        indices=indices,  # type: ignore[arg-type]
+        scale=info.scale,
+        mean=info.mean,
+        std=info.std,
+        provenance={"official": False, "source": "blank", "sha256": "", "split": "blank", "counts": dict(info.sizes)},
+    )
+
+
+def _digits(info: DataSetInfo) -> DataSet:
+    images, labels = read_digits()
+    frozen = manifest(info.manifest)
+    digest = content_hash(images, labels)
+    if digest != frozen["content_sha256"]:
+        raise DataError(
+            "digits: those of the installed scikit-learn are not the ones the splits were frozen for "
+            f"(SHA-256 {digest}, expected {frozen['content_sha256']}); install another version of scikit-learn"
+        )
+    indices: dict[Split, np.ndarray] = {
+        "search": np.array(frozen["search"]),
+        "validation": np.array(frozen["validation"]),
+        "test": np.array(frozen["test"]),
+    }
+    provenance = {"official": True, "source": "scikit-learn", "sha256": digest, "files": {}, "note": ""}
+    names = tuple(str(digit) for digit in range(info.classes))
+    return _data_set(info, names, images, labels, indices, provenance, info.manifest)
+
+
+def _images(source: Source) -> DataSet:
+    info = source.info
+    parts: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    names: tuple[str, ...] = tuple(str(c) for c in range(info.classes))
+    md5s: dict[str, str] = {}
+    for file, content, md5s[file.name] in source.read():
+        where = f"{info.name}: {source.path / file.name}"
+        record = read_dictionary(content, where)
+        if file.role == "meta":
+            names = _class_names(record, info, where)
+        else:
+            parts[file.name] = _batch(record, info, where)
+    train = [parts[file.name] for file in info.files if file.role == "train"]
+    test = [parts[file.name] for file in info.files if file.role == "test"]
+    images = np.concatenate([part[0] for part in (*train, *test)])
+    labels = np.concatenate([part[1] for part in (*train, *test)])
+
+    n_train = sum(len(part[1]) for part in train)
+    frozen = manifest(info.manifest)
+    search, validation = by_rule(images[:n_train], labels[:n_train], frozen)
+    indices: dict[Split, np.ndarray] = {
+        "search": search,
+        "validation": validation,
+        "test": np.arange(n_train, len(images)),
+    }
+    official = md5s == {file.name: file.md5 for file in info.files}
+    note = ""
+    if not official:
+        note = f"{info.name} from {source.path} is not the official data (other checksums); results do not compare"
+        warnings.warn(note, UnofficialDataWarning, stacklevel=3)
+    provenance = {
+        "official": official,
+        "source": str(source.path),
+        "sha256": content_hash(images, labels),
+        "files": md5s,
+        "note": note,
+    }
+    return _data_set(info, names, images, labels, indices, provenance, info.manifest if official else "derived")
+
+
+def _data_set(
+    info: DataSetInfo,
+    names: tuple[str, ...],
+    images: np.ndarray,
+    labels: np.ndarray,
+    indices: dict[Split, np.ndarray],
+    provenance: dict[str, Any],
+    split: str,
+) -> DataSet:
+    counts = {name: len(index) for name, index in indices.items()}
+    if provenance["official"] and counts != dict(info.sizes):
+        raise DataError(f"{info.name}: official data with {counts} samples, expected {dict(info.sizes)}")
+    if empty := [name for name, count in counts.items() if not count]:
+        raise DataError(f"{info.name}: too few images in {provenance['source']}, the {empty[0]} split is empty")
+    return DataSet(
+        name=info.name,
+        class_names=names,
+        images=images,
+        labels=labels,
+        indices=indices,
+        scale=info.scale,
+        mean=info.mean,
+        std=info.std,
+        provenance={**provenance, "split": split, "counts": counts},
+    )
+
+
+def _class_names(record: dict[str, Any], info: DataSetInfo, where: str) -> tuple[str, ...]:
+    names = record.get(info.names_key)
+    if not isinstance(names, list) or len(names) != info.classes:
+        raise DataError(f"{where} does not hold a list of {info.classes} names under {info.names_key!r}")
+    return tuple(name.decode("latin1") if isinstance(name, bytes) else str(name) for name in names)
+
+
+def _batch(record: dict[str, Any], info: DataSetInfo, where: str) -> tuple[np.ndarray, np.ndarray]:
+    data, labels = record.get("data"), record.get(info.label_key)
+    width = info.shape[0] * info.shape[1] * info.shape[2]
+    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != width:
+        raise DataError(f"{where} does not hold a uint8 matrix with {width} columns under 'data'")
+    if isinstance(labels, list) and all(type(label) is int for label in labels):
+        labels = np.array(labels) if labels else np.empty(0, np.int64)  # numbers beyond 64 bits become objects
+    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu" or labels.shape != (len(data),):
+        raise DataError(f"{where} does not hold one integer per image under {info.label_key!r}")
+    if len(labels) and not 0 <= labels.min() <= labels.max() < info.classes:
+        raise DataError(f"{where} holds a label outside 0..{info.classes - 1}")
+    return data.reshape(-1, *info.shape), labels.astype(np.int64)

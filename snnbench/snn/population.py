@@ -1,0 +1,156 @@
+"""Evaluating a population: many weight vectors, one network definition, one data set."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from torch import nn
+
+from snnbench.snn.energy import EnergyModel
+from snnbench.snn.layers import set_mode
+from snnbench.snn.readings import Readings, read
+from snnbench.snn.tally import Tally
+from snnbench.snn.threads import run_all, workers
+from snnbench.snn.weights import Codec, attach
+
+
+class PopulationEvaluator:
+    """Runs candidates through a network: load, calibrate batch normalisation, fold it, run every chunk of samples.
+
+    The normalisation statistics of a candidate are re-estimated on the calibration images (a mixture of networks
+    has none of its own, and those of either parent are wrong for it), folded into the convolutions, and then used
+    on whatever split is evaluated.
+
+    A candidate's result depends on that candidate, the images and the chunk size only: not on the other
+    candidates, and on a CPU not on the number of cores.
+
+    Parameters
+    ----------
+    build
+        Makes the network (its weights are overwritten). Called once per concurrent candidate.
+    codec
+        Coordinates to weights.
+    prepare_images
+        Maps uint8 images (N, C, H, W) to the network's input.
+    calibration
+        Images (N, C, H, W) uint8 for the normalisation statistics.
+    chunk
+        Samples per pass.
+    confidence
+        Softmax probability for the early exit.
+    energy
+        The energy model.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[], nn.Module],
+        codec: Codec,
+        prepare_images: Callable[[torch.Tensor], torch.Tensor],
+        calibration: torch.Tensor,
+        chunk: int,
+        confidence: float,
+        energy: EnergyModel,
+    ) -> None:
+        self.codec, self.prepare_images, self.calibration = codec, prepare_images, calibration
+        self.chunk, self.confidence, self.energy = chunk, confidence, energy
+        self.device = calibration.device
+        self._replicas: list[tuple[nn.Module, torch.Tensor]] = []
+        self._build = build
+
+    def evaluate(self, x: torch.Tensor, images: torch.Tensor, labels: torch.Tensor) -> dict[str, np.ndarray]:
+        """Measure candidates.
+
+        Parameters
+        ----------
+        x
+            (n, d) coordinates on the evaluator's device.
+        images, labels
+            (N, C, H, W) uint8 and (N,), on the device.
+
+        Returns
+        -------
+        dict of str to numpy.ndarray
+            See `summarise`; one row per candidate.
+        """
+        rows: list[dict[str, np.ndarray]] = []
+        width = workers(self.device.type)
+        for start in range(0, len(x), width):
+            group = x[start : start + width]
+            replicas = [self._replica(k) for k in range(len(group))]
+            run_all(self.device, [partial(self._load, r, row) for r, row in zip(replicas, group, strict=True)])
+            chunks = [(a, min(a + self.chunk, len(images))) for a in range(0, len(images), self.chunk)]
+            jobs = [partial(self._run, r[0], images[a:b], labels[a:b]) for r in replicas for a, b in chunks]
+            results = run_all(self.device, jobs)
+            for k in range(len(group)):
+                rows.append(summarise(results[k * len(chunks) : (k + 1) * len(chunks)], self.energy))
+        return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+    def _replica(self, k: int) -> tuple[nn.Module, torch.Tensor]:
+        if k == len(self._replicas):
+            network = self._build().to(self.device)
+            vector = torch.empty_like(self.codec.centre)
+            attach(network, vector)
+            self._replicas.append((network, vector))
+        return self._replicas[k]
+
+    @torch.inference_mode()
+    def _load(self, replica: tuple[nn.Module, torch.Tensor], x: torch.Tensor) -> None:
+        network, vector = replica
+        self.codec.decode(x, out=vector)
+        set_mode(network, "calibrate")
+        network(self._input(self.calibration))
+        set_mode(network, "folded")
+
+    @torch.inference_mode()
+    def _run(self, network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> tuple[Readings, Tally]:
+        tally = Tally()
+        logits = network(self._input(images), tally)
+        assert tally.silent is not None
+        return read(logits, labels, tally.silent, self.confidence), tally
+
+    def _input(self, images: torch.Tensor) -> torch.Tensor:
+        x = self.prepare_images(images)
+        return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+
+
+def summarise(chunks: Sequence[tuple[Readings, Tally]], energy: EnergyModel) -> dict[str, np.ndarray]:
+    """The metrics of one candidate from its chunks, per sample where that makes sense.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        ``error`` (after T steps), ``loss`` (nats), ``accuracy`` (T,) after every step, ``latency`` (mean steps
+        until the confidence exit) and ``exit_error`` (error at that exit), ``spikes`` (all layers),
+        ``layer_spikes`` (L, T), ``acs``, ``macs``, ``synops`` (their sum), ``energy`` (nJ), ``silent`` (share of
+        samples without a spike in the last layer), ``rate`` (spikes per neuron and step), ``cost`` (samples x
+        steps run), and ``failure``, "" or why the output is unusable.
+    """
+    readings, tally = chunks[0][0], Tally()
+    for other, _ in chunks[1:]:
+        readings = readings.add(other)
+    for _, counted in chunks:
+        tally.add(counted)
+    n, steps = readings.samples, len(readings.correct)
+    spikes = torch.stack([tally.spikes[name] for name in sorted(tally.spikes)]).cpu() / n
+    acs, macs = tally.operations()
+    finite = np.isfinite(readings.loss)
+    values = {
+        "error": 1.0 - float(readings.correct[-1]) / n,
+        "loss": readings.loss / n if finite else np.inf,
+        "accuracy": (readings.correct / n).numpy(),
+        "latency": readings.exit_steps / n,
+        "exit_error": 1.0 - readings.exit_correct / n,
+        "spikes": float(spikes.sum()),
+        "layer_spikes": spikes.numpy(),
+        "acs": acs / n,
+        "macs": macs / n,
+        "synops": (acs + macs) / n,
+        "energy": energy.energy(acs, macs) / n,
+        "silent": readings.silent / n,
+        "rate": float(spikes.sum()) / (sum(tally.neurons.values()) * steps),
+        "cost": float(n * steps),
+        "failure": "" if finite else "the network's output is not finite",
+    }
+    return {name: np.asarray(value) for name, value in values.items()}

@@ -1,0 +1,89 @@
+"""Surrogate gradients: snntorch's, with the spike condition of our neuron.
+
+snntorch's functions fire where the membrane is above the threshold; the neuron of this project can also fire at
+the threshold (as SpikingJelly's does). The backward pass is snntorch's in both cases.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+
+from snnbench.errors import UsageError
+
+Spike = Callable[[torch.Tensor], torch.Tensor]
+
+# Name -> (class in snntorch.surrogate, default steepness). The sigmoid's 4 is SpikingJelly's default, which the
+# released code of CADE uses; the others are snntorch's own.
+SURROGATES = {
+    "sigmoid": ("Sigmoid", 4.0),
+    "atan": ("ATan", 2.0),
+    "fast_sigmoid": ("FastSigmoid", 25.0),
+    "triangular": ("Triangular", 1.0),
+}
+
+# snntorch's sigmoid computes exp(-slope x) and overflows to NaN for x << 0, where the gradient is nil anyway.
+_EXPONENT_LIMIT = 40.0
+
+
+def surrogate(name: str, steepness: float | None = None, at_threshold: bool = True) -> Spike:
+    """The spike function s(x) of x = membrane - threshold, with a surrogate gradient.
+
+    Parameters
+    ----------
+    name
+        One of `SURROGATES`.
+    steepness
+        The parameter of the surrogate (slope, alpha or threshold in snntorch); its default if ``None``.
+    at_threshold
+        Whether x = 0 is a spike.
+
+    Returns
+    -------
+    callable
+        Maps a tensor of any shape to spikes {0, 1} of the same shape and dtype.
+
+    Raises
+    ------
+    UsageError
+        For an unknown surrogate.
+
+    Examples
+    --------
+    >>> x = torch.tensor([-0.5, 0.0, 0.5], requires_grad=True)
+    >>> surrogate("sigmoid")(x).sum().backward()
+    >>> [round(float(g), 4) for g in x.grad]
+    [0.42, 1.0, 0.42]
+    """
+    if name not in SURROGATES:
+        raise UsageError(f"unknown surrogate {name!r}; known: {', '.join(SURROGATES)}")
+    class_name, default = SURROGATES[name]
+    steepness = default if steepness is None else steepness
+    function = _function(class_name, at_threshold)
+    limit = _EXPONENT_LIMIT / steepness if name == "sigmoid" else float("inf")
+
+    def spike(x: torch.Tensor) -> torch.Tensor:
+        spikes: torch.Tensor = function.apply(x, steepness, limit)
+        return spikes
+
+    return spike
+
+
+@cache
+def _function(class_name: str, at_threshold: bool) -> Any:
+    from snntorch import surrogate as snntorch_surrogate
+
+    base = getattr(snntorch_surrogate, class_name)
+
+    class AtThreshold(base):  # type: ignore[misc, valid-type]
+        @staticmethod
+        def forward(ctx: Any, x: torch.Tensor, steepness: float, limit: float) -> torch.Tensor:
+            base.forward(ctx, x.clamp(min=-limit), steepness)
+            return (x >= 0 if at_threshold else x > 0).to(x.dtype)
+
+        @staticmethod
+        def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+            return base.backward(ctx, gradient)[0], None, None
+
+    return AtThreshold

@@ -1,0 +1,164 @@
+"""Counting spikes and synaptic operations while a network runs.
+
+Counted is what NeuroBench's ``SynapticOperations`` counts (Yik et al. 2025, Nature Communications 16:1545):
+non-zero input times non-zero weight; bias, padding, normalisation and pooling left out. An operation is an
+accumulate (AC) where the input is one spike, +-1, and a multiply-accumulate (MAC) elsewhere. The decision is made
+per input element, so it does not depend on the batch; on binary inputs it is NeuroBench's.
+
+What arrives at a connection is first summed over samples and steps into a map, (C, H, W) or (F,); operations are
+then a product of that map with the number of non-zero weights behind every input, exact and independent of the
+size of the data.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+@dataclass
+class _Arrivals:
+    """Per input element of one connection: how many samples and steps brought a one, and how many another value."""
+
+    ones: torch.Tensor | None = None
+    others: torch.Tensor | None = None
+
+
+@dataclass
+class Tally:
+    """Accumulates over chunks of samples what one candidate's network did.
+
+    Attributes
+    ----------
+    silent : torch.Tensor
+        (N,) bool of the last chunk: whether the last neurons never fired for a sample.
+    spikes : dict of str to torch.Tensor
+        Neuron layer to (T,) spikes, float64, summed over samples and neurons.
+    neurons : dict of str to int
+        Neuron layer to number of neurons.
+    """
+
+    silent: torch.Tensor | None = None
+    spikes: dict[str, torch.Tensor] = field(default_factory=dict)
+    neurons: dict[str, int] = field(default_factory=dict)
+    _maps: dict[str, torch.Tensor] = field(default_factory=dict)
+    _arrivals: dict[nn.Module, _Arrivals] = field(default_factory=dict)
+
+    def layer(self, name: str, spikes: torch.Tensor) -> None:
+        """Record the binary output (T, N, ...) of a neuron layer."""
+        per_step = torch.stack([_sum_rows(s) for s in spikes])  # (T, ...), exact in float32 up to 2^24 samples
+        count = per_step.flatten(1).sum(dim=1, dtype=torch.float64)
+        self.spikes[name] = self.spikes[name] + count if name in self.spikes else count
+        self.neurons[name] = per_step[0].numel()
+        self._maps[name] = per_step.sum(dim=0)
+
+    def connection(self, module: nn.Module, x: torch.Tensor, source: str = "", analog: bool = False) -> None:
+        """Record the input (N', ...) of a convolution or linear layer.
+
+        Parameters
+        ----------
+        module
+            The ``nn.Conv2d`` or ``nn.Linear``.
+        x
+            Its input, time folded into the batch.
+        source
+            The neuron layer whose unaltered output x is: its map is reused and x not read.
+        analog
+            Whether every operation is a MAC, whatever the value (pixels, pooled spikes).
+        """
+        ones: torch.Tensor | None
+        others: torch.Tensor | None
+        if source:
+            ones, others = self._maps[source], None
+        elif analog:
+            ones, others = None, _sum_rows(torch.ne(x, 0.0, out=torch.empty_like(x)))
+        else:
+            size = x.abs()
+            ones = _sum_rows(torch.eq(size, 1.0, out=torch.empty_like(x)))
+            others = _sum_rows(torch.gt(size, 0.0, out=size)).sub_(ones)
+        seen = self._arrivals.setdefault(module, _Arrivals())
+        seen.ones = _add(seen.ones, ones)
+        seen.others = _add(seen.others, others)
+
+    def add(self, other: "Tally") -> None:
+        """Take in what another tally counted for the same network on other samples."""
+        for name, spikes in other.spikes.items():
+            self.spikes[name] = self.spikes[name] + spikes if name in self.spikes else spikes
+        self.neurons |= other.neurons
+        for module, arrivals in other._arrivals.items():
+            seen = self._arrivals.setdefault(module, _Arrivals())
+            seen.ones = _add(seen.ones, arrivals.ones)
+            seen.others = _add(seen.others, arrivals.others)
+
+    def operations(self) -> tuple[float, float]:
+        """Effective ACs and MACs, summed over samples and steps."""
+        acs = macs = 0.0
+        for module, seen in self._arrivals.items():
+            fan_out = _fan_out(module)
+            if seen.ones is not None:
+                acs += _operations(module, seen.ones, fan_out)
+            if seen.others is not None:
+                macs += _operations(module, seen.others, fan_out)
+        return acs, macs
+
+
+def dense_operations(network: nn.Module, image: torch.Tensor, steps: int) -> float:
+    """Synaptic operations per sample if every input of every connection were non-zero at every step.
+
+    Parameters
+    ----------
+    network
+        Maps images (1, C, H, W) to logits, through convolutions and linear layers.
+    image
+        (1, C, H, W).
+    steps
+        T; an upper bound also for a stem that runs once.
+    """
+    total = 0.0
+
+    def count(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        nonlocal total
+        ones = torch.ones(inputs[0].shape[1:] if isinstance(module, nn.Conv2d) else inputs[0].shape[-1:])
+        total += steps * _operations(module, ones.double(), torch.full_like(_fan_out(module), len(module.weight)))  # type: ignore[arg-type]
+
+    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    handles = [layer.register_forward_pre_hook(count) for layer in layers]
+    try:
+        with torch.no_grad():
+            network(image)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return total
+
+
+def _sum_rows(x: torch.Tensor) -> torch.Tensor:
+    """Sum (n, ...) over n, reading memory in its own order: 5 to 15 times faster for channels-last tensors.
+
+    For the same reason comparisons above write floats: sums of booleans are slow.
+    """
+    if x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last):
+        n, c, h, w = x.shape
+        return x.permute(0, 2, 3, 1).reshape(n, -1).sum(dim=0).view(h, w, c).permute(2, 0, 1)
+    return x.reshape(len(x), -1).sum(dim=0).view(x.shape[1:])
+
+
+def _add(total: torch.Tensor | None, part: torch.Tensor | None) -> torch.Tensor | None:
+    if part is None:
+        return total
+    return part.double() if total is None else total + part
+
+
+def _fan_out(module: nn.Module) -> torch.Tensor:
+    """Non-zero weights behind each input channel and tap: (C * k * k,) of a convolution, (F,) of a linear layer."""
+    weight = module.weight
+    assert isinstance(weight, torch.Tensor)
+    return (weight != 0).sum(dim=0).flatten().double()
+
+
+def _operations(module: nn.Module, arrivals: torch.Tensor, fan_out: torch.Tensor) -> float:
+    if isinstance(module, nn.Conv2d):
+        taps = F.unfold(arrivals[None], module.kernel_size, module.dilation, module.padding, module.stride)  # type: ignore[arg-type]
+        arrivals = taps[0].sum(dim=1)
+    return float(arrivals @ fan_out)
