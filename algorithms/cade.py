@@ -1,0 +1,78 @@
+"""Cosine annealing differential evolution (CADE) with the textbook operator.
+
+"CADE: Cosine Annealing Differential Evolution for Spiking Neural Network", IJCNN 2024, arXiv:2406.02349. The
+configuration of the authors' released code, which differs in many ways, is `snnbench.algorithms.cade_released`.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from snnbench.algorithm import Capabilities
+from snnbench.algorithms.differential_evolution import (
+    CROSSOVERS,
+    STRATEGIES,
+    CosineAnnealing,
+    DifferentialEvolution,
+    Parts,
+)
+from snnbench.algorithms.differential_evolution.control import SCHEDULES, Annealed
+from snnbench.errors import UsageError
+from snnbench.parameters import param
+
+OSCILLATION_PERIOD = 5
+
+
+@dataclass(frozen=True)
+class CADEParameters:
+    """Parameters of `CADE`."""
+
+    f: float = param(0.5, "initial mutation factor F", low=0, high=2, source="ours: where `de` stays")
+    f_min: float = param(0.1, "floor of F", low=0, high=2, source="ours")
+    cr: float = param(0.9, "initial crossover rate CR", low=0, high=1, source="ours: where `de` stays")
+    cr_min: float = param(1e-9, "floor of CR", low=0, high=1, source="released code, plain schedule: 1e-9")
+    schedule: str = param("plain", "how F and CR fall", choices=SCHEDULES, source="released code has all four")
+    period: int | None = param(
+        None, "T in generations; by default all of the budget (5 if oscillating)", low=1, source="ours (released: 40)"
+    )
+    strategy: str = param("rand/1", "mutation", choices=tuple(STRATEGIES), source="released code")
+    crossover: str = param(
+        "bin", "binomial or exponential crossover", choices=tuple(CROSSOVERS), source="released code"
+    )
+    population: int | None = param(None, "members; by default the problem's initial design", low=4, source="ours")
+    p: float = param(0.1, "share of best members in current-to-pbest/1", low=0, high=1, source="ours")
+    asynchronous: bool = param(False, "a trial replaces its target before the next trial is made", source="ours")
+
+
+class CADE(DifferentialEvolution):
+    """CADE: differential evolution whose F and CR follow a cosine (textbook operator).
+
+    The paper's idea, cosine annealing of F and CR from an initial population of transfer-learned members, on
+    textbook differential evolution: at least one coordinate crosses, a trial replaces its target if it is no worse,
+    generations are synchronous, and F and CR are moved into [floor, initial value].
+
+    What is the paper's and what is ours: the four schedules are those of the released code (see
+    `CosineAnnealing`); one fall over the whole budget and the initial values F = 0.5 and CR = 0.9, which are
+    those of `de`, are ours. `cade-released` has the released constants.
+    """
+
+    capabilities: ClassVar[Capabilities] = Capabilities(horizon=True)
+    Parameters: ClassVar[type] = CADEParameters
+    reference: ClassVar[str] = (
+        "CADE: Cosine Annealing Differential Evolution for Spiking Neural Network, IJCNN 2024, arXiv:2406.02349"
+    )
+
+    def make_parts(self) -> Parts:
+        """Cosine schedules of F and CR; strategy and crossover as named."""
+        p = self.parameters
+        for name, initial, floor in (("f", p.f, p.f_min), ("cr", p.cr, p.cr_min)):
+            if floor > initial:
+                raise UsageError(f"cade: {name}_min={floor:g} is above {name}={initial:g}")
+        period = p.period or (OSCILLATION_PERIOD if p.schedule == "oscillating" else None)
+        return Parts(
+            strategy=STRATEGIES[p.strategy],
+            crossover=CROSSOVERS[p.crossover],
+            control=CosineAnnealing(Annealed(p.f, p.f_min), Annealed(p.cr, p.cr_min), p.schedule, period),
+            population=p.population,
+            best_share=p.p,
+            asynchronous=p.asynchronous,
+        )

@@ -1,0 +1,5 @@
+"""``python -m snnbench.cli``."""
+
+from snnbench.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,119 @@
+"""``snnbench info``: everything about one algorithm, problem or data set."""
+
+import argparse
+import inspect
+import json
+import textwrap
+from typing import Any
+
+
+def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Register the verb."""
+    parser = subparsers.add_parser("info", help="explain an algorithm, a problem or a data set")
+    parser.add_argument("name", metavar="NAME", help="registered name, or file.py:Class")
+    parser.add_argument("--json", action="store_true", help="machine-readable output")
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    facts = _facts(args.name)
+    if args.json:
+        print(json.dumps(facts, indent=2, default=str))
+        return 0
+    print(f"{facts['name']} ({facts['kind']})\n")
+    print(facts["doc"])
+    for title in ("reference", "capabilities", "version", "objectives", "default budget", "licence", "files"):
+        if facts.get(title):
+            print(f"\n{title}")
+            value = facts[title]
+            lines = [f"{k}: {v}" for k, v in value.items()] if isinstance(value, dict) else [str(value)]
+            for line in lines:
+                print(textwrap.fill(line, 79, initial_indent="  ", subsequent_indent="    "))
+    if facts.get("parameters"):
+        how = "problem.NAME=VALUE" if facts["kind"] == "problem" else "NAME=VALUE"
+        print(f"\nparameters (change with --set {how})")
+        for row in facts["parameters"]:
+            default = "auto" if row["default"] is None else row["default"]
+            limits = f" {row['range']}" if row["range"] else ""
+            source = f" (default: {row['source']})" if row["source"] else ""
+            print(f"  {row['name']} = {default}  [{row['type']}{limits}]")
+            print(textwrap.fill(row["doc"] + source, 79, initial_indent="      ", subsequent_indent="      "))
+    return 0
+
+
+def _facts(name: str) -> dict[str, Any]:
+    from snnbench.data.catalog import CATALOG
+    from snnbench.errors import unknown
+    from snnbench.registry import entries, load
+
+    if name in CATALOG:
+        data = CATALOG[name]
+        return {
+            "name": name,
+            "kind": "data set",
+            "doc": data.doc,
+            "reference": data.reference,
+            "licence": data.licence,
+            "files": data.url or "embedded",
+        }
+    if ".py:" in name:
+        from snnbench.algorithm import Algorithm
+
+        loaded = load("algorithm", name)
+        return _algorithm(name, loaded) if issubclass(loaded, Algorithm) else _problem(name, loaded)
+    if name in entries("algorithm"):
+        return _algorithm(name, load("algorithm", name))
+    if name in entries("problem"):
+        return _problem(name, load("problem", name))
+    known = [*entries("algorithm"), *entries("problem"), *CATALOG]
+    raise unknown("name", name, known, "`snnbench list` shows all")
+
+
+def _algorithm(name: str, kind: Any) -> dict[str, Any]:
+    from snnbench.parameters import describe
+
+    can = kind.capabilities
+    return {
+        "name": name,
+        "kind": "algorithm",
+        "doc": _text(kind),
+        "reference": kind.reference,
+        "capabilities": {
+            "objectives": "any number" if can.objectives is None else can.objectives,
+            "constraints": "yes" if can.constraints else "no",
+            "dimensions": f"{can.min_dimension:,} to {f'{can.max_dimension:,}' if can.max_dimension else 'any'}",
+            "depends on the budget": "yes" if can.horizon else "no",
+            "asynchronous": "yes" if can.asynchronous else "no",
+        },
+        "parameters": describe(kind.Parameters),
+    }
+
+
+def _problem(name: str, kind: Any) -> dict[str, Any]:
+    from snnbench.parameters import describe
+
+    objectives = {}
+    for key, objective in kind.objectives.items():
+        default = " (default)" if key in kind.default_objectives else ""
+        objectives[key] = objective.doc + (f" [{objective.unit}]" if objective.unit else "") + default
+    return {
+        "name": name,
+        "kind": "problem",
+        "doc": _text(kind),
+        "version": kind.version,
+        "objectives": objectives,
+        "default budget": f"{kind.default_budget:,} evaluations",
+        "parameters": describe(kind.Parameters),
+    }
+
+
+def _text(kind: type) -> str:
+    """The docstring up to its sections."""
+    text = inspect.getdoc(kind) or ""
+    lines: list[str] = []
+    for line in text.splitlines():
+        if line and set(line) == {"-"}:
+            lines.pop()
+            break
+        lines.append(line)
+    return "\n".join(lines).strip()

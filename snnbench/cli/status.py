@@ -1,0 +1,56 @@
+"""``snnbench status``: what runs a folder holds."""
+
+import argparse
+import json
+from pathlib import Path
+
+
+def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Register the verb."""
+    parser = subparsers.add_parser("status", help="show the runs in a folder and how far they are")
+    parser.add_argument("directory", type=Path, nargs="?", default=Path("runs"), metavar="FOLDER", help="(runs)")
+    parser.add_argument("--json", action="store_true", help="machine-readable output")
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from snnbench.errors import RecordError, UsageError
+
+    if not args.directory.is_dir():
+        raise UsageError(f"{args.directory} is no folder; runs are made by `snnbench run`")
+    directories = sorted(path.parent for path in args.directory.rglob("run.json"))
+    if not directories:
+        raise UsageError(f"{args.directory} holds no runs; runs are made by `snnbench run`")
+    from snnbench.experiment.log import read_rows
+    from snnbench.experiment.record import open_run
+    from snnbench.report.text import table
+
+    rows = []
+    for directory in directories:
+        row = {"run": str(directory), "status": "", "evaluations": None, "budget": None, "detail": ""}
+        try:
+            record = open_run(directory)
+            found = read_rows(directory)
+            row |= {
+                "status": record.status,
+                "evaluations": 0 if found is None else found.num_rows,
+                "budget": record.plan.budget,
+                "detail": (record.content.get("error") or {}).get("message") or record.content.get("stop") or "",
+            }
+        except RecordError as error:
+            row |= {"status": "unreadable", "detail": str(error)}
+        rows.append(row)
+    if args.json:
+        print(json.dumps(rows, indent=2))
+        return 0
+    shown = []
+    for row in rows:
+        count = "" if row["budget"] is None else f"{row['evaluations']:,}/{row['budget']:,}"
+        shown.append([str(row["run"]), str(row["status"]), count])
+    print(table(["run", "status", "evaluations"], shown))
+    for row in rows:
+        if row["status"] in ("failed", "unreadable"):
+            print(f"{row['run']}: {row['detail']}")
+        elif row["status"] == "interrupted":
+            print(f"{row['run']}: continue with `snnbench resume {row['run']}`")
+    return 0

@@ -1,0 +1,98 @@
+"""What a run remembers of its candidates: the best one, or with several objectives the non-dominated ones.
+
+Candidates are looked at one after the other in the order of their evaluation, so how they were cut into chunks or
+generations changes nothing. Feasible candidates come before infeasible ones, those by total violation (Deb 2000).
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from snnbench.evaluations import Evaluations
+
+ARCHIVE_SIZE = 100
+ARCHIVE_BYTES = 1 << 30
+
+
+def violations(evaluations: Evaluations) -> np.ndarray:
+    """(n,) Sum of the violated constraints, 0 for feasible candidates."""
+    return np.asarray(evaluations.constraints.numpy().clip(min=0).sum(axis=1))
+
+
+def dominates(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether a is nowhere worse than b and somewhere better; rows are (violation, objectives...)."""
+    if a[0] != b[0]:
+        return bool(a[0] < b[0])
+    return bool((a[1:] <= b[1:]).all() and (a[1:] < b[1:]).any())
+
+
+def crowding(points: np.ndarray) -> np.ndarray:
+    """(n,) Crowding distance of points (n, m), infinite at the ends (Deb et al. 2002, NSGA-II)."""
+    n = len(points)
+    distance = np.zeros(n)
+    for values in points.T:
+        order = np.argsort(values, kind="stable")
+        extent = values[order[-1]] - values[order[0]]
+        distance[order[[0, -1]]] = np.inf
+        if n > 2 and extent > 0:
+            distance[order[1:-1]] += (values[order[2:]] - values[order[:-2]]) / extent
+    return distance
+
+
+class Incumbent:
+    """The best candidate, or an archive of non-dominated ones.
+
+    Parameters
+    ----------
+    objectives
+        Number of objectives m.
+    dimension
+        Coordinates d of a candidate: archives of very large ones are kept below 1 GiB.
+    """
+
+    def __init__(self, objectives: int, dimension: int) -> None:
+        memory = max(10, ARCHIVE_BYTES // (4 * dimension))
+        self.capacity = 1 if objectives == 1 else min(ARCHIVE_SIZE, memory)
+        self.lowest = np.full(objectives, np.inf)
+        self._keys = np.empty((0, 1 + objectives))
+        self._rows: list[torch.Tensor] = []
+        self._numbers: list[int] = []
+
+    def update(self, x: torch.Tensor, evaluations: Evaluations, first: int) -> None:
+        """Look at candidates (n, d), the first of which is evaluation number ``first``."""
+        objectives = evaluations.objectives.numpy()
+        keys = np.column_stack([violations(evaluations), objectives])
+        self.lowest = np.minimum(self.lowest, objectives.min(axis=0, initial=np.inf))
+        for row in np.flatnonzero(np.isfinite(keys).all(axis=1)):
+            self._insert(keys[row], x[row : row + 1], first + int(row))
+
+    def candidates(self) -> torch.Tensor | None:
+        """The candidates kept, (k, d), oldest first; ``None`` if every one so far has failed."""
+        return torch.cat(self._rows) if self._rows else None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything, for a checkpoint."""
+        return {"keys": self._keys, "rows": self._rows, "numbers": self._numbers, "lowest": self.lowest}
+
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
+        """Continue from a `state_dict`."""
+        self._keys, self._numbers, self.lowest = state["keys"], state["numbers"], state["lowest"]
+        self._rows = [row.to(device) for row in state["rows"]]
+
+    def _insert(self, key: np.ndarray, candidate: torch.Tensor, number: int) -> None:
+        if any(dominates(old, key) or np.array_equal(old, key) for old in self._keys):
+            return
+        self._keep([i for i, old in enumerate(self._keys) if not dominates(key, old)])
+        self._keys = np.vstack([self._keys, key])
+        self._rows.append(candidate.clone())
+        self._numbers.append(number)
+        if len(self._rows) > self.capacity:
+            distance = crowding(self._keys[:, 1:])
+            crowded = len(distance) - 1 - int(np.argmin(distance[::-1]))  # of equals the youngest goes
+            self._keep([i for i in range(len(self._rows)) if i != crowded])
+
+    def _keep(self, indices: list[int]) -> None:
+        self._keys = self._keys[indices]
+        self._rows = [self._rows[i] for i in indices]
+        self._numbers = [self._numbers[i] for i in indices]

@@ -1,0 +1,58 @@
+"""One process per run directory."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from snnbench.errors import UsageError
+
+if os.name == "nt":
+    import msvcrt
+
+    def _acquire(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+
+else:
+    import fcntl
+
+    def _acquire(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@contextlib.contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Hold the directory's lock. The system releases it when the process ends, however it ends.
+
+    Raises
+    ------
+    UsageError
+        If another process holds it, or the directory cannot be written to.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise UsageError(f"cannot write to {directory}: {error.strerror}") from None
+    try:
+        try:
+            _acquire(descriptor)
+        except OSError:
+            raise UsageError(f"another process is working on {directory}") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_locked(directory: Path) -> bool:
+    """Whether a process is working on the run right now (on this machine, or any that shares its locks)."""
+    if not (directory / "lock").exists():
+        return False
+    descriptor = os.open(directory / "lock", os.O_RDWR)
+    try:
+        _acquire(descriptor)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -1,0 +1,214 @@
+"""What is to be run: the matrix of problems, algorithms and seeds, and whether its parts fit together."""
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from snnbench import registry
+from snnbench.algorithm import Capabilities
+from snnbench.errors import RecordError, UsageError
+from snnbench.experiment import overrides
+from snnbench.experiment.environment import resolve_device
+from snnbench.experiment.overrides import Settings
+from snnbench.parameters import resolve
+from snnbench.problem import Context, Problem
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """One run: everything that decides its results, and how it is evaluated.
+
+    Attributes
+    ----------
+    problem, algorithm
+        Registered names or ``/path/file.py:Class``.
+    budget
+        Evaluations.
+    seed
+        Seed of all random streams.
+    objectives
+        Names of metrics; empty for the problem's default.
+    problem_settings, algorithm_settings, evaluation_settings
+        Parameters that differ from their defaults.
+    time_limit
+        Seconds of search, or ``None``.
+    device
+        ``auto``, ``cpu`` or ``cuda:N``.
+    """
+
+    problem: str
+    algorithm: str
+    budget: int
+    seed: int = 0
+    objectives: tuple[str, ...] = ()
+    problem_settings: Settings = ()
+    algorithm_settings: Settings = ()
+    evaluation_settings: Settings = ()
+    time_limit: float | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.budget < 1:
+            raise UsageError(f"budget must be at least 1 evaluation, got {self.budget}")
+        if self.seed < 0:
+            raise UsageError(f"seed must be 0 or more, got {self.seed}")
+        if self.time_limit is not None and not (math.isfinite(self.time_limit) and self.time_limit > 0):
+            raise UsageError(f"time limit must be positive, got {self.time_limit}")
+
+    def directory(self, out: Path) -> Path:
+        """Where the run's record goes: readable, and different for plans with different results."""
+        special = {
+            name: getattr(self, name)
+            for name in ("objectives", "problem_settings", "algorithm_settings", "time_limit")
+            if getattr(self, name)
+        }
+        leaf = f"budget{self.budget}-seed{self.seed}"
+        if special:
+            leaf += "-" + hashlib.sha256(json.dumps(special, sort_keys=True).encode()).hexdigest()[:8]
+        labels = registry.display_name("problem", self.problem), registry.display_name("algorithm", self.algorithm)
+        return out / labels[0] / labels[1] / leaf
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in ``run.json``."""
+        content = dataclasses.asdict(self)
+        return {k: dict(v) if k.endswith("_settings") else v for k, v in content.items()}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "RunPlan":
+        """The inverse of `to_dict`; raises `RecordError` for anything else."""
+        try:
+            values: dict[str, Any] = {
+                k: tuple(sorted(v.items())) if k.endswith("_settings") else v for k, v in content.items()
+            }
+            return cls(**(values | {"objectives": tuple(content["objectives"])}))
+        except (AttributeError, KeyError, TypeError, UsageError) as error:
+            raise RecordError(f"the recorded plan cannot be read ({error})") from None
+
+    def results_key(self) -> dict[str, Any]:
+        """The part that decides results: two runs that agree in it, on one device, are the same run."""
+        content = self.to_dict()
+        return {k: v for k, v in content.items() if k not in ("evaluation_settings", "device")}
+
+
+def plans(
+    algorithms: Sequence[str],
+    problems: Sequence[str],
+    seeds: Sequence[int] = (0,),
+    budget: int | None = None,
+    objectives: Sequence[str] = (),
+    settings: Sequence[str] = (),
+    time_limit: float | None = None,
+    device: str = "auto",
+) -> list[RunPlan]:
+    """Every combination, by problem, then seed, then algorithm, so that comparisons come early.
+
+    Parameters
+    ----------
+    algorithms, problems
+        Registered names or ``file.py:Class``.
+    seeds
+        Seeds >= 0.
+    budget
+        Evaluations per run; ``None`` for each problem's default.
+    objectives
+        Metrics to minimise; empty for each problem's default.
+    settings
+        ``name=value`` as in `snnbench.experiment.overrides.parse`.
+    time_limit
+        Seconds of search per run.
+    device
+        ``auto``, ``cpu`` or ``cuda:N``.
+
+    Raises
+    ------
+    UsageError
+        For anything unknown or impossible.
+    """
+    algorithms, problems = ([_absolute(n) for n in dict.fromkeys(names)] for names in (algorithms, problems))
+    if not (algorithms and problems and seeds):
+        raise UsageError("a run needs at least one algorithm, one problem and one seed")
+    algorithm_classes = {name: registry.load("algorithm", name) for name in algorithms}
+    problem_classes = {name: registry.load("problem", name) for name in problems}
+    labels = {name: registry.display_name("algorithm", name) for name in [*algorithms, *problems]}
+    chosen = overrides.parse(settings, algorithm_classes, problem_classes, labels)
+    return [
+        RunPlan(
+            problem=problem,
+            algorithm=algorithm,
+            budget=problem_classes[problem].default_budget if budget is None else budget,
+            seed=seed,
+            objectives=() if tuple(objectives) == problem_classes[problem].default_objectives else tuple(objectives),
+            problem_settings=chosen.problems[problem],
+            algorithm_settings=chosen.algorithms[algorithm],
+            evaluation_settings=chosen.evaluation,
+            time_limit=time_limit,
+            device=device,
+        )
+        for problem in problems
+        for seed in dict.fromkeys(seeds)
+        for algorithm in algorithms
+    ]
+
+
+def build_problem(plan: RunPlan, context: Context | None = None) -> Problem:
+    """The plan's problem on the plan's device, not yet prepared."""
+    kind = registry.load("problem", plan.problem)
+    context = replace(context or Context(), device=resolve_device(plan.device))
+    parameters = resolve(kind.Parameters, dict(plan.problem_settings), registry.display_name("problem", plan.problem))
+    problem: Problem = kind(parameters, plan.objectives, context)
+    return problem
+
+
+def check(plan: RunPlan, context: Context | None = None) -> Problem:
+    """Whether the plan can run at all, before anything is prepared.
+
+    Returns
+    -------
+    Problem
+        The problem, not prepared.
+
+    Raises
+    ------
+    UsageError
+        One line; if the algorithm does not fit the problem, with the registered algorithms that do.
+    """
+    problem = build_problem(plan, context)
+    kind = registry.load("algorithm", plan.algorithm)
+    name = registry.display_name("algorithm", plan.algorithm)
+    resolve(kind.Parameters, dict(plan.algorithm_settings), name)
+    resolve(overrides.EvaluationParameters, dict(plan.evaluation_settings), "evaluation")
+    obstacle = _obstacle(kind.capabilities, problem)
+    if obstacle:
+        fitting = ", ".join(_fitting(problem)) or "none"
+        raise UsageError(f"{name} {obstacle} ({_shape(problem)}); algorithms that fit: {fitting}")
+    return problem
+
+
+def _obstacle(capabilities: Capabilities, problem: Problem) -> str | None:
+    return capabilities.obstacle(problem.dimension, len(problem.selected), problem.constraints)
+
+
+def _fitting(problem: Problem) -> list[str]:
+    names = []
+    for name, entry in registry.entries("algorithm").items():
+        try:
+            if _obstacle(entry.load().capabilities, problem) is None:  # type: ignore[attr-defined]
+                names.append(name)
+        except UsageError:  # cannot be imported here, so it is no advice
+            continue
+    return names
+
+
+def _shape(problem: Problem) -> str:
+    text = f"{problem.name}: {','.join(problem.selected)}"
+    return text + (f"; {problem.constraints} constraints" if problem.constraints else "")
+
+
+def _absolute(name: str) -> str:
+    path, separator, attribute = name.rpartition(":")
+    return f"{Path(path).resolve()}{separator}{attribute}" if separator and path.endswith(".py") else name

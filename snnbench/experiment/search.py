@@ -1,0 +1,292 @@
+"""The loop of a run: ask, check, evaluate or replay, record, tell.
+
+Resuming is replaying. An algorithm restored from a checkpoint asks for the same candidates again; those that are on
+record beyond it are compared by digest and taken from there, so nothing is evaluated twice and nothing is lost.
+"""
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from snnbench.algorithm import Algorithm
+from snnbench.errors import AlgorithmError, RecordError, SnnbenchError
+from snnbench.evaluations import Evaluations
+from snnbench.experiment import checkpoint
+from snnbench.experiment.columns import block, decoded, join, to_evaluations
+from snnbench.experiment.digest import digests, finite
+from snnbench.experiment.evaluator import Evaluator
+from snnbench.experiment.incumbent import Incumbent
+from snnbench.experiment.log import EvaluationLog
+from snnbench.experiment.observer import Observer, Progress
+from snnbench.experiment.plan import RunPlan
+from snnbench.problem import Problem
+
+PENDING_ROWS = 1 << 16
+LONGEST_FLUSH = 300.0
+
+
+@contextlib.contextmanager
+def blame(name: str, doing: str) -> Iterator[None]:
+    """Turn an exception of an algorithm's own into an `AlgorithmError` that names it."""
+    try:
+        yield
+    except SnnbenchError:
+        raise
+    except Exception as error:
+        raise AlgorithmError(f"{name} failed in {doing}: {type(error).__name__}: {error}") from error
+
+
+def checked(x: Any, problem: Problem, name: str, doing: str = "ask") -> torch.Tensor:
+    """Candidates moved into the box, in place, or `AlgorithmError` if they are none."""
+    d, device = problem.dimension, problem.context.device
+    if not isinstance(x, torch.Tensor) or not x.is_floating_point():
+        raise AlgorithmError(f"{name}: {doing} must return a tensor of floating numbers, got {type(x).__name__}")
+    if x.ndim != 2 or x.shape[1] != d or len(x) == 0:
+        raise AlgorithmError(f"{name}: {doing} must return candidates of shape (n, {d}), n >= 1, got {tuple(x.shape)}")
+    if x.device.type != device.type:
+        raise AlgorithmError(f"{name}: {doing} returned candidates on {x.device}, the problem is on {device}")
+    if not finite(x):
+        raise AlgorithmError(f"{name}: {doing} returned NaN or infinite coordinates")
+    with blame(name, "letting its candidates be moved into the box"), torch.no_grad():
+        return problem.space.clip_(x)
+
+
+class Search:
+    """One run's search, from wherever it stands to its end or to a stop request.
+
+    Parameters
+    ----------
+    plan, problem, algorithm, name
+        What is run; the problem prepared, the algorithm new; the name it goes by.
+    log
+        Record of the evaluations so far.
+    evaluator
+        Of the problem.
+    stop
+        True as soon as the user wants the run to stop.
+    observer
+        Receives progress.
+    """
+
+    def __init__(
+        self,
+        plan: RunPlan,
+        problem: Problem,
+        algorithm: Algorithm,
+        name: str,
+        log: EvaluationLog,
+        evaluator: Evaluator,
+        stop: Any,
+        observer: Observer,
+    ) -> None:
+        self.plan, self.problem, self.algorithm, self.name = plan, problem, algorithm, name
+        self.log, self.evaluator, self.stop, self.observer = log, evaluator, stop, observer
+        self.incumbent = Incumbent(len(problem.selected), problem.dimension)
+        self.told = self.generation = 0
+        self.ended: str | None = None
+        self.path: Path = log.directory / "checkpoint.safetensors"
+        self._on_record = log.stored  # to be replayed, whatever the clock says
+        self.elapsed_before = log.last_seconds()
+        self._clock = checkpoint.CheckpointClock(evaluator.parameters.flush_seconds)
+        self._began = self._flushed = time.monotonic()
+        self._evaluated = 0
+        self._known = False  # whether the state can be saved, and how large it is
+        self._ask_seconds = self._tell_seconds = 0.0
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of search, those before an interruption included."""
+        return self.elapsed_before + time.monotonic() - self._began
+
+    @property
+    def elapsed_at_end(self) -> float:
+        """Seconds of search up to the last checkpoint, those before an interruption included."""
+        return self.elapsed_before + self._flushed - self._began
+
+    @property
+    def checkpoint_seconds(self) -> float:
+        """Seconds that writing checkpoints took in this process."""
+        return self._clock.spent
+
+    def restore(self) -> None:
+        """Load the checkpoint, if there is one."""
+        if not self.path.exists():
+            return
+        state = checkpoint.load(self.path)
+        try:
+            told, generation, ended = state["told"], state["generation"], state["ended"]
+            if told > self.log.stored:
+                raise RecordError(
+                    f"{self.log.directory}: the checkpoint knows {told} evaluations, the record holds only "
+                    f"{self.log.stored}; delete {self.path.name} to go on from the record"
+                )
+            self.incumbent.load_state_dict(state["incumbent"], self.problem.context.device)
+            with blame(self.name, "load_state_dict"):
+                self.algorithm.load_state_dict(state["algorithm"])
+        except KeyError as error:
+            raise RecordError(f"{self.path} lacks {error}; delete it and resume") from None
+        self.told, self.generation, self.ended = told, generation, ended
+
+    def run(self) -> str | None:
+        """Search. Returns why it ended, ``budget`` or ``time limit``; ``None`` when asked to stop."""
+        self._began = self._flushed = time.monotonic()
+        while self.ended is None and not self.stop:
+            if self.told >= self._on_record and self._late():
+                self.ended = "time limit"
+            elif not self._generation():
+                self.log.flush()
+                return None
+            elif self.told >= self.plan.budget:
+                self.ended = "budget"
+            elif self.ended is None:
+                self._save_if_due()
+        self.save()
+        return self.ended
+
+    def save(self) -> None:
+        """Write a checkpoint of the state after the last `tell`, and the rows it relies on before it."""
+        self.log.flush()
+        began = time.monotonic()
+        with self._unfit():
+            checkpoint.save(self.path, self._state())
+        self._clock.written(time.monotonic() - began)
+        self._flushed = time.monotonic()
+
+    def _save_if_due(self) -> None:
+        if not self._known:
+            # A state that cannot be saved should not be found out hours later.
+            with self._unfit():
+                self._clock.expect(checkpoint.size(self._state()))
+            self._known = True
+        if self._clock.due():
+            self.save()
+
+    def _state(self) -> dict[str, Any]:
+        with blame(self.name, "state_dict"):
+            state = self.algorithm.state_dict()
+        return {
+            "told": self.told,
+            "generation": self.generation,
+            "ended": self.ended,
+            "incumbent": self.incumbent.state_dict(),
+            "algorithm": state,
+        }
+
+    @contextlib.contextmanager
+    def _unfit(self) -> Iterator[None]:
+        try:
+            yield
+        except TypeError as error:
+            text = f"{self.name}: of its state, {error}; use tensors, numbers, text, lists and dicts"
+            raise AlgorithmError(text) from None
+
+    def _generation(self) -> bool:
+        """One ask, evaluate, tell. False if the user stopped it in between: then nothing is told.
+
+        Out of time, the algorithm is told the part that was evaluated, and the search has ended.
+        """
+        began = time.perf_counter()
+        with blame(self.name, "ask"):
+            x = self.algorithm.ask()
+        checked(x, self.problem, self.name)
+        with blame(self.name, "annotations"):
+            annotations = {k: np.array(v, np.float64).reshape(len(x)) for k, v in self.algorithm.annotations().items()}
+        self._ask_seconds = time.perf_counter() - began
+        n = min(len(x), self.plan.budget - self.told)
+        x = x if n == len(x) else x[:n]
+        names = digests(x)
+        parts = self._replay(x, names)
+        done = sum(len(part) for part in parts)
+        whole = True
+        for start, part, times, seconds in self.evaluator.chunks(x[done:]) if done < n else ():
+            rows = slice(done + start, done + start + len(part))
+            self._record(x[rows], names[rows], rows, part, {k: v[rows] for k, v in annotations.items()}, times, seconds)
+            parts.append(part)
+            whole = rows.stop == n
+            if not whole and (self.stop or self._late()):
+                break
+        if not whole and self.stop:
+            return False
+        told = join(parts)
+        began = time.perf_counter()
+        with blame(self.name, "tell"):
+            self.algorithm.tell(x if whole else x[: len(told)], told)
+        self._tell_seconds = time.perf_counter() - began
+        self.told += len(told)
+        self.generation += 1
+        self.ended = None if whole else "time limit"
+        return True
+
+    def _replay(self, x: torch.Tensor, names: np.ndarray) -> list[Evaluations]:
+        """What is on record of these candidates, the first of which has number `told`."""
+        count = min(len(x), self.log.stored - self.told)
+        if count <= 0:
+            return []
+        table = self.log.read(self.told, self.told + count)
+        recorded = table.column("digest").to_numpy()
+        if not np.array_equal(recorded, names[:count]):
+            row = self.told + int(np.flatnonzero(recorded != names[:count])[0])
+            raise RecordError(
+                f"{self.log.directory}: the record does not match what {self.name} asks for at evaluation {row} "
+                "(another version of it, of torch, or another device?); start again with --fresh or in another --out"
+            )
+        evaluations = to_evaluations(table)
+        self.incumbent.update(x[:count], evaluations, self.told)
+        return [evaluations]
+
+    def _record(
+        self,
+        x: torch.Tensor,
+        names: np.ndarray,
+        rows: slice,
+        part: Evaluations,
+        annotations: dict[str, np.ndarray],
+        times: dict[str, np.ndarray],
+        seconds: float,
+    ) -> None:
+        n, first = len(part), self.told + rows.start
+        once = np.zeros((2, n))
+        once[:, 0] = self._ask_seconds, self._tell_seconds
+        self._ask_seconds = self._tell_seconds = 0.0
+        clock = {
+            "seconds": np.full(n, self.elapsed),
+            "evaluate": np.full(n, seconds / n),
+            "ask": once[0],
+            "tell": once[1],
+        }
+        index = {
+            "evaluation": np.arange(first, first + n),
+            "generation": np.full(n, self.generation),
+            "digest": names,
+        }
+        own = {f"problem.{name}": values for name, values in times.items()}
+        variables = decoded(self.problem.space, x)
+        self.log.append(block(part, self.problem.selected, index, annotations, variables, clock | own))
+        self.incumbent.update(x, part, first)
+        self._evaluated += n
+        self._report(first + n)
+        pending = self.log.rows - self.log.stored
+        if pending >= PENDING_ROWS or time.monotonic() - self._flushed >= self._interval():
+            self.log.flush()
+            self._flushed = time.monotonic()
+
+    def _report(self, done: int) -> None:
+        spent = max(time.monotonic() - self._began, 1e-9)
+        rate = self._evaluated / spent
+        remaining = (self.plan.budget - done) / rate if rate else math.nan
+        if self.plan.time_limit is not None:
+            remaining = min(remaining, max(0.0, self.plan.time_limit - self.elapsed))
+        best = tuple(float(v) for v in self.incumbent.lowest)
+        self.observer.on_progress(Progress(done, self.plan.budget, best, rate, remaining, self.generation))
+
+    def _late(self) -> bool:
+        return self.plan.time_limit is not None and self.elapsed >= self.plan.time_limit
+
+    def _interval(self) -> float:
+        return max(self.evaluator.parameters.flush_seconds, min(LONGEST_FLUSH, 0.01 * self.elapsed))

@@ -1,0 +1,255 @@
+"""One process's work on one run directory, between taking its lock and giving it back."""
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from snnbench import registry
+from snnbench.algorithm import Algorithm, Task
+from snnbench.errors import UsageError
+from snnbench.evaluations import Evaluations
+from snnbench.experiment import checkpoint
+from snnbench.experiment.columns import to_evaluations
+from snnbench.experiment.digest import digests
+from snnbench.experiment.disk import plain, read_json, write_json
+from snnbench.experiment.environment import environment
+from snnbench.experiment.evaluator import Evaluator
+from snnbench.experiment.interrupt import Interrupted, StopRequest
+from snnbench.experiment.log import EvaluationLog
+from snnbench.experiment.observer import Observer, StartInfo
+from snnbench.experiment.overrides import EvaluationParameters
+from snnbench.experiment.plan import RunPlan
+from snnbench.experiment.recommendation import Candidates, Jury, Point
+from snnbench.experiment.record import SCHEMA_VERSION, RunRecord, RunResult, source_hash, utc_now
+from snnbench.experiment.search import Search, blame, checked
+from snnbench.experiment.seeds import stream, streams
+from snnbench.parameters import resolve
+from snnbench.problem import Problem
+
+START_POINTS = 32  # of the initial design, at most, compete for "start"
+RESULT_SCHEMA = 1
+
+
+def initial_content(plan: RunPlan, problem: Problem, prepared: float) -> dict[str, Any]:
+    """``run.json`` of a run that begins now."""
+    kind, parameters = algorithm_parts(plan)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "status": "running",
+        "stop": None,
+        "error": None,
+        "evaluations": 0,
+        "plan": plan.to_dict(),
+        "problem": identity(plan, problem),
+        "algorithm": {
+            "name": registry.display_name("algorithm", plan.algorithm),
+            "class": kind.__name__,
+            "parameters": plain(asdict(parameters)),
+            "source_sha256": source_hash(plan.algorithm),
+        },
+        "budget": {"evaluations": plan.budget, "time_limit": plan.time_limit},
+        "seeds": streams(plan.seed),
+        "device": str(problem.context.device),
+        "folders": {"data_dir": problem.context.data_dir and str(problem.context.data_dir.resolve())},
+        "environment": environment(problem.context.device),
+        "started": utc_now(),
+        "finished": None,
+        "sessions": 0,
+        "timings": {"prepare": prepared, "start": 0.0, "recommendation": 0.0, "checkpoint": 0.0},
+    }
+
+
+def identity(plan: RunPlan, problem: Problem) -> dict[str, Any]:
+    """What the problem is, down to the hashes of its data; needs a prepared problem."""
+    found: dict[str, Any] = plain(
+        {
+            "name": problem.name,
+            "version": problem.version,
+            "standard": problem.standard,
+            "dimension": problem.dimension,
+            "objectives": list(problem.selected),
+            "constraints": problem.constraints,
+            "parameters": asdict(problem.parameters),
+            "source_sha256": source_hash(plan.problem),
+            "reference_points": problem.reference_points(),
+            "description": problem.describe(),
+        }
+    )
+    return found
+
+
+def algorithm_parts(plan: RunPlan) -> tuple[Any, Any]:
+    """Class and parameters of the plan's algorithm."""
+    kind = registry.load("algorithm", plan.algorithm)
+    name = registry.display_name("algorithm", plan.algorithm)
+    return kind, resolve(kind.Parameters, dict(plan.algorithm_settings), name)
+
+
+def build_algorithm(plan: RunPlan, problem: Problem) -> Algorithm:
+    """The plan's algorithm with its own random stream, on a prepared problem."""
+    device = problem.context.device
+
+    def initial(n: int) -> torch.Tensor:
+        # A copy: candidates are moved into the box in place, the problem's own points must not be.
+        return problem.space.clip_(problem.initial(n).to(device, torch.float32, copy=True))
+
+    task = Task(
+        space=problem.space,
+        objectives=problem.selected,
+        budget=plan.budget,
+        initial=initial,
+        constraints=problem.constraints,
+        device=device,
+        noisy=problem.noisy,
+    )
+    kind, parameters = algorithm_parts(plan)
+    name = registry.display_name("algorithm", plan.algorithm)
+    with blame(name, "its constructor"), torch.no_grad():
+        algorithm: Algorithm = kind(task, parameters, stream(plan.seed, "algorithm"))
+    return algorithm
+
+
+@dataclass
+class Session:
+    """Start, search and finish of one run.
+
+    Attributes
+    ----------
+    record
+        Its ``run.json``.
+    problem
+        Prepared.
+    log
+        Its evaluations so far.
+    stop
+        Whether the user wants it to stop.
+    observer
+        Whoever watches.
+    """
+
+    record: RunRecord
+    problem: Problem
+    log: EvaluationLog
+    stop: StopRequest
+    observer: Observer
+
+    def __post_init__(self) -> None:
+        self.plan = self.record.plan
+        self.directory: Path = self.record.directory
+        self.timings: dict[str, float] = self.record.content["timings"]
+        parameters = resolve(EvaluationParameters, dict(self.plan.evaluation_settings), "evaluation")
+        self.evaluator = Evaluator(self.problem, parameters, self.observer.on_message)
+        self.name = registry.display_name("algorithm", self.plan.algorithm)
+
+    def run(self) -> RunResult:
+        """Do what is left to do of the run."""
+        self.record.save(status="running", error=None, sessions=self.record.content["sessions"] + 1)
+        start = self._start()
+        self.algorithm = build_algorithm(self.plan, self.problem)
+        # Again, for an algorithm may have put numbers in the place of "chosen by the algorithm".
+        self.record.content["algorithm"]["parameters"] = plain(asdict(self.algorithm.parameters))
+        info = StartInfo(
+            self.directory, self.problem.dimension, self.plan.budget, self.log.stored, self.problem.selected, start
+        )
+        self.observer.on_start(info)
+        search = Search(
+            self.plan, self.problem, self.algorithm, self.name, self.log, self.evaluator, self.stop, self.observer
+        )
+        search.restore()
+        with torch.no_grad():
+            ended = search.run()
+        self.timings["checkpoint"] += search.checkpoint_seconds
+        if ended is None:
+            raise Interrupted(self.directory, self.log.stored, self.stop.number)
+        self.record.save(stop=ended, evaluations=search.told)
+        self._recommend(search, start)
+        return self._complete(search)
+
+    def _start(self) -> list[Point]:
+        """What the initial design is worth: by the rule of the recommendation, kept for later sessions."""
+        path = self.directory / "start.json"
+        if path.exists():
+            points: list[Point] = read_json(path, "delete it and resume")["points"]
+            return points
+        began = time.monotonic()
+        x = self.problem.initial(START_POINTS).to(self.problem.context.device, torch.float32, copy=True)
+        points = []
+        if len(x):
+            self.problem.space.clip_(x)
+            names = [f"initial design {i}" for i in range(len(x))]
+            _, points = self._jury("initial design").pick(Candidates(x, digests(x), names, [None] * len(x)))
+        self.timings["start"] += time.monotonic() - began
+        write_json(path, {"schema_version": RESULT_SCHEMA, "points": points})
+        return points
+
+    def _recommend(self, search: Search, start: list[Point]) -> None:
+        began = time.monotonic()
+        offered = self._offered(search)
+        rows: list[int] = []
+        final: list[Point] = []
+        if offered is not None:
+            rows, final = self._jury("recommendation", start).pick(offered)
+            checkpoint.save(self.directory / "recommendation.safetensors", {"x": offered.x[rows]})
+        self.timings["recommendation"] += time.monotonic() - began
+        content = {"schema_version": RESULT_SCHEMA, "objectives": list(self.problem.selected), "start": start}
+        if not final:
+            content["reason"] = "no candidate could be evaluated"
+        write_json(self.directory / "recommendation.json", content | {"final": final})
+
+    def _offered(self, search: Search) -> Candidates | None:
+        """What the algorithm recommends, then the best seen."""
+        with blame(self.name, "recommend"), torch.no_grad():
+            own = self.algorithm.recommend()
+        blocks, sources = [], []
+        if own is not None and len(own):
+            # A copy, for the algorithm may have given its population.
+            blocks.append(checked(own.detach().clone(), self.problem, self.name, "recommend"))
+            sources += ["recommended by the algorithm"] * len(own)
+        best = search.incumbent.candidates()
+        if best is not None:
+            blocks.append(best)
+            sources += ["best of the search" if len(self.problem.selected) == 1 else "archive"] * len(best)
+        if not blocks:
+            return None
+        x = torch.cat([b.to(torch.float32) for b in blocks]) if len(blocks) > 1 else blocks[0]
+        names = digests(x)
+        numbers = self.log.find({int(name) for name in names})
+        return Candidates(x, names, sources, [numbers.get(int(name)) for name in names])
+
+    def _complete(self, search: Search) -> RunResult:
+        self.log.finish()
+        self.timings |= self.log.totals()
+        self.timings["search"] = max(self.timings.get("search", 0.0), search.elapsed_at_end)
+        self.record.save(status="complete", finished=utc_now(), timings=self.timings)
+        return self.record.result(cached=False)
+
+    def _jury(self, stage: str, tested: list[Point] | None = None) -> Jury:
+        def between(split: str, done: int, total: int) -> None:
+            if self.stop:
+                raise Interrupted(self.directory, self.log.stored, self.stop.number)
+            self.observer.on_prepare(f"{stage}: {split}", done, total)
+
+        def recorded(number: int) -> Evaluations:
+            return to_evaluations(self.log.read(number, number + 1))
+
+        return Jury(self.evaluator, recorded, between, tested or ())
+
+
+def continuing(record: RunRecord, plan: RunPlan, problem: Problem) -> None:
+    """Refuse to continue a run with something else than it was started with.
+
+    Raises
+    ------
+    UsageError
+        With the first difference.
+    """
+    record.require_same("problem", identity(plan, problem))
+    before = torch.device(record.content.get("device", "cpu"))
+    if before.type != problem.context.device.type:
+        raise UsageError(
+            f"{record.directory} was made on {before}, this is {problem.context.device}: results would differ; "
+            f"give --device {before}, or --fresh or another --out"
+        )
