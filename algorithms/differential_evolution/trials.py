@@ -10,7 +10,7 @@ BLOCK = {"cpu": 1 << 17, "cuda": 1 << 23}
 """Coordinates handled at once: on a CPU a block and its temporaries stay in the cache of one core, on a GPU a block
 keeps it busy for longer than a launch takes."""
 
-LONG_ROW = 1 << 12
+LONG_ROW = 1 << 16
 """From this dimension on, a CPU handles one trial at a time: reading donors in place beats gathering copies of them."""
 
 

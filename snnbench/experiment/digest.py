@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-_BLOCK = 1 << 20  # coordinates at a time: temporaries stay at some 25 MB whatever the population
+# Coordinates at a time. Temporaries stay small whatever the population: in the caches of a CPU (4 times faster than
+# with 2^20), and few kernels on a GPU.
+_BLOCK = {"cpu": 1 << 17, "cuda": 1 << 22}
 _BITS = {8: torch.int64, 4: torch.int32, 2: torch.int16}
 # Odd 64-bit constants of MurmurHash3's finalizer and of the golden ratio, as signed integers.
 _A, _B, _C = -0x00AE502812AA7333, -0x3B314601E57A13AD, -0x61C8864680B583EB
@@ -43,6 +45,6 @@ def finite(x: torch.Tensor) -> bool:
 
 
 def _blocks(x: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
-    width = max(1, _BLOCK // max(1, len(x)))
+    width = max(1, _BLOCK.get(x.device.type, 1 << 20) // max(1, len(x)))
     for start in range(0, x.shape[1], width):
         yield start, x[:, start : start + width]

@@ -5,6 +5,7 @@ import os
 import random
 import resource
 import signal
+import stat
 import time
 
 import pytest
@@ -38,7 +39,7 @@ def bytes_of(directory):
 
 @forks
 def test_killed_again_and_again_gives_the_same_bytes(tmp_path, plan):
-    budget, calm, hasty = 100, ["evaluation.chunk=3"], ["evaluation.flush_seconds=0.01", "problem.sleep=0.003"]
+    budget, calm, hasty = 60, ["evaluation.chunk=3"], ["evaluation.flush_seconds=0.01", "problem.sleep=0.003"]
     whole = run(plan(budget=budget, settings=["problem.sleep=0.003", *calm]), tmp_path / "whole")
     made = plan(budget=budget, settings=hasty)
     directory = made.directory(tmp_path / "killed")
@@ -46,7 +47,7 @@ def test_killed_again_and_again_gives_the_same_bytes(tmp_path, plan):
     kills = 0
     for _ in range(40):
         child = in_child(lambda: run(made, tmp_path / "killed"))
-        time.sleep(moments.uniform(0.02, 0.3))
+        time.sleep(moments.uniform(0.02, 0.25))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         kills += os.WIFSIGNALED(status)
@@ -159,7 +160,7 @@ def test_killed_after_the_search_only_the_rest_is_done(tmp_path, plan, monkeypat
 
 @forks
 def test_full_disk_keeps_what_is_recorded(tmp_path, plan):
-    made = plan(budget=3000, settings=["evaluation.flush_seconds=0.02"])
+    made = plan(budget=1500, settings=["evaluation.flush_seconds=0.02"])
     directory = made.directory(tmp_path)
 
     def limited():
@@ -175,21 +176,23 @@ def test_full_disk_keeps_what_is_recorded(tmp_path, plan):
     message = (tmp_path / "message").read_text()
     assert (
         message
-        == f"disk full: 3000 evaluations are kept in {directory}; free space, then `snnbench resume {directory}`"
+        == f"disk full: 1500 evaluations are kept in {directory}; free space, then `snnbench resume {directory}`"
     )
     assert json.loads((directory / "run.json").read_text())["status"] == "interrupted"
     assert not list(directory.glob("**/*.tmp"))
     assert not (directory / "evaluations.parquet").exists()
-    assert load_evaluations(directory).num_rows == 3000
-    assert resume(directory).evaluations == 3000
+    assert load_evaluations(directory).num_rows == 1500
+    assert resume(directory).evaluations == 1500
 
 
 def test_no_space_in_the_middle_of_the_search(tmp_path, plan, monkeypatch):
-    made = plan(budget=60, settings=["evaluation.flush_seconds=0"])
-    sync, count = os.fsync, iter(range(10**6))
+    made = plan(budget=60, settings=["evaluation.flush_seconds=0", "evaluation.chunk=1"])
+    parts, sync, failed = made.directory(tmp_path) / "evaluations", os.fsync, []
 
     def full(descriptor):
-        if next(count) == 30:
+        file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        if file and not failed and len(list(parts.glob("*.parquet"))) >= 3:
+            failed.append(True)
             raise OSError(28, "No space left on device")
         sync(descriptor)
 

@@ -1,0 +1,92 @@
+"""Bad input: one line that says what would work, and exit code 2 (or 1); never a traceback."""
+
+import json
+
+import pytest
+
+from snnbench.cli.options import names, seeds
+from snnbench.errors import UsageError
+
+RUN = ("run", "--algo", "de", "--problem", "sew-digits")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("run", "--algo", "cad", "--problem", "sew-digits"), "did you mean cade"),
+        (("run", "--algo", "cade", "--problem", "sew-digit"), "did you mean sew-digits"),
+        ((*RUN, "--objectives", "eror"), "did you mean error"),
+        ((*RUN, "--set", "ff=1"), "f"),
+        ((*RUN, "--set", "f=abc"), "must be float"),
+        ((*RUN, "--set", "cr=1.5"), "[0, 1]"),
+        ((*RUN, "--set", "problem.blocks=1-x"), "blocks"),
+        ((*RUN, "--budget", "-5"), "at least 1"),
+        ((*RUN, "--budget", "0"), "at least 1"),
+        ((*RUN, "--budget", "many"), "whole number"),
+        ((*RUN, "--budget"), "expected one argument"),
+        ((*RUN, "--seed", "x"), "seeds must look like"),
+        ((*RUN, "--seeds", "5:5"), "at least one"),
+        ((*RUN, "--seeds", "3:x"), "seeds must look like"),
+        ((*RUN, "--seed", "1", "--seeds", "0:2"), "not both"),
+        ((*RUN, "--time-limit", "-1"), "positive"),
+        ((*RUN, "--device", "tpu"), "auto, cpu or cuda:N"),
+        ((*RUN, "--data-dir", "nowhere"), "no folder"),
+        (("run", "--algo", "de"), "--problem"),
+        (("run", "--algo", "cade", "--problem", "sew-digits", "--objectives", "error,energy"), "random"),
+        (("run", "--algo", "cma-es", "--problem", "sew-digits"), "sep-cma-es"),
+        (("run", "--algo", "./none.py:Mine", "--problem", "sew-digits"), "does not exist"),
+        (("runn",), "did you mean run"),
+        (("resume", "nothing-here"), "not a run directory"),
+        (("status", "nothing-here"), "is no folder"),
+        (("info", "cadee"), "did you mean cade"),
+        (("list", "algoritms"), "algorithms"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_one_line_and_exit_code_2(snnbench, arguments, expected):
+    done = snnbench(*arguments)
+    assert done.returncode == 2, done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert expected in lines[0]
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_missing_data_names_file_places_and_remedy(snnbench):
+    # No network is needed to fail: the address is replaced by one where nobody listens.
+    done = snnbench("data", "check", "cifar100")
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert "cifar100" in done.stderr + done.stdout
+
+
+def test_list_knows_everything_that_is_registered(snnbench):
+    found = json.loads(snnbench("list", "--json").stdout)
+    assert {row["name"] for row in found["problems"]} >= {"sew-digits", "sew-cifar10", "sew-cifar100"}
+    algorithms = {row["name"]: row["summary"] for row in found["algorithms"]}
+    assert set(algorithms) >= {"random", "de", "cade", "cade-released", "cma-es", "sep-cma-es"}
+    assert all(algorithms.values()), "every algorithm has a line of description"
+
+
+@pytest.mark.parametrize("name", ["cade", "sew-digits", "cifar10"])
+def test_info_names_parameters_and_sources(snnbench, name):
+    done = snnbench("info", name)
+    assert done.returncode == 0, done.stderr
+    assert name in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 100
+    assert json.loads(snnbench("info", name, "--json").stdout)["name"] == name
+
+
+def test_doctor_reports_versions(snnbench):
+    facts = json.loads(snnbench("doctor", "--json").stdout)
+    assert facts["environment" if "environment" in facts else "versions"]
+
+
+def test_names_and_seeds():
+    assert names(["a,b", " c "]) == ["a", "b", "c"]
+    assert seeds(None, "2:5") == [2, 3, 4]
+    assert seeds(None, "1,7") == [1, 7]
+    assert seeds("4", None) == [4]
+    assert seeds(None, None) == [0]
+    with pytest.raises(UsageError):
+        seeds("-1", None)
