@@ -1,7 +1,8 @@
 """Cosine annealing differential evolution (CADE) with the textbook operator.
 
-"CADE: Cosine Annealing Differential Evolution for Spiking Neural Network", IJCNN 2024, arXiv:2406.02349. The
-configuration of the authors' released code, which differs in many ways, is `snnbench.algorithms.cade_released`.
+R. Jiang et al., "CADE: Cosine Annealing Differential Evolution for Spiking Neural Network", IJCNN 2024,
+arXiv:2406.02349. The configuration of the authors' released code, which differs in many ways, is
+`snnbench.algorithms.cade_released`.
 """
 
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ class CADEParameters:
 
 
 class CADE(DifferentialEvolution):
-    """CADE: differential evolution whose F and CR follow a cosine (textbook operator).
+    """Cosine annealing DE (CADE): F and CR follow a cosine, textbook operator.
 
     The paper's idea, cosine annealing of F and CR from an initial population of transfer-learned members, on
     textbook differential evolution: at least one coordinate crosses, a trial replaces its target if it is no worse,
@@ -58,7 +59,8 @@ class CADE(DifferentialEvolution):
     capabilities: ClassVar[Capabilities] = Capabilities(horizon=True)
     Parameters: ClassVar[type] = CADEParameters
     reference: ClassVar[str] = (
-        "CADE: Cosine Annealing Differential Evolution for Spiking Neural Network, IJCNN 2024, arXiv:2406.02349"
+        "R. Jiang, G. Du, S. Yu, Y. Guo, S. K. Goh and H.-K. Tang, CADE: Cosine Annealing Differential Evolution for "
+        "Spiking Neural Network, IJCNN 2024, arXiv:2406.02349"
     )
 
     def make_parts(self) -> Parts:

@@ -26,7 +26,7 @@ class CADEReleasedParameters:
 
 
 class CADEReleased(DifferentialEvolution):
-    """CADE as released: cosine plus noise on F and CR about 1e-5, asynchronous.
+    """CADE as in its released code: noisy cosine, F and CR about 1e-5.
 
     DE/rand/1/bin without a forced coordinate; F and CR are scalars, m + (X0 - m)(1 + cos(pi g / T)) / 2 + U(m, X0)
     with the noise drawn apart for the two, new in every generation and not clipped; a trial replaces its target at
@@ -45,8 +45,8 @@ class CADEReleased(DifferentialEvolution):
     capabilities: ClassVar[Capabilities] = Capabilities()
     Parameters: ClassVar[type] = CADEReleasedParameters
     reference: ClassVar[str] = (
-        "CADE: Cosine Annealing Differential Evolution for Spiking Neural Network, IJCNN 2024, arXiv:2406.02349 "
-        "(released code)"
+        "R. Jiang, G. Du, S. Yu, Y. Guo, S. K. Goh and H.-K. Tang, CADE: Cosine Annealing Differential Evolution for "
+        "Spiking Neural Network, IJCNN 2024, arXiv:2406.02349 (released code)"
     )
 
     def make_parts(self) -> Parts:

@@ -28,6 +28,7 @@ myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+autosummary_generate = False
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 default_role = "code"  # single backticks in docstrings name code

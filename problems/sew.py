@@ -51,7 +51,7 @@ class SEWParameters:
     steps: int = param(4, "time steps T", low=1, source="released code of CADE")
     members: int = param(8, "networks in the initial design", low=2, high=64, source="released code of CADE")
     source_epochs: int = param(15, "epochs of the source model", low=1, source="ours")
-    epochs: int = param(4, "epochs of every member", low=1, source="ours")
+    epochs: int = param(3, "epochs of every member", low=1, source="ours")
     batch: int = param(64, "samples per training step", low=2, source="ours")
     strength: float = param(0.1, "strength of the members' geometric augmentation", low=0, high=1, source="ours")
     search_samples: int = param(0, "samples of the search split an evaluation uses; 0 for all", low=0, source="ours")
@@ -217,7 +217,7 @@ class SEWProblem(Problem):
             task = self._task(download=False, stand_in=True)
         source_path, paths = checkpoint_paths(task, self.context.cache_dir / "checkpoints" / self.name, device)
         preparation = 0.0
-        if not all(path.is_file() for path in paths):
+        if not all(path.is_file() for path in (source_path, *paths)):
             source, members = training_seconds(task, device)
             preparation = members * sum(not path.is_file() for path in paths) / len(paths)
             preparation += 0.0 if source_path.is_file() else source
@@ -228,9 +228,9 @@ class SEWProblem(Problem):
         samples = p.search_samples or len(images)
         together = workers(device.type)
         x = torch.zeros(1, self.dimension, device=device).expand(together, -1)
-        few, seconds = 4, 0.0
-        while seconds < 0.2 and few < min(p.chunk, samples):
-            few = min(4 * few, p.chunk, samples)
+        few, seconds, limit = 0, 0.0, min(p.chunk, samples)
+        while seconds < 0.2 and few < limit:
+            few = min(max(16, 4 * few), limit)
             evaluator = self._make_evaluator(task.target, codec, images[:few])
             for _ in range(2):  # makes buffers and kernels, in every thread
                 evaluator.evaluate(x, images[:few], labels[:few])

@@ -43,7 +43,8 @@ def unknown(kind: str, name: str, known: Iterable[str], how: str = "") -> UsageE
         A closing hint, for example ``"`snnbench list algorithms` shows all"``.
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    folded = {known_name.casefold(): known_name for known_name in names}
+    near = [folded[close] for close in difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)]
     text = f"unknown {kind} {name!r}"
     if near:
         text += "; did you mean " + " or ".join(near) + "?"

@@ -102,10 +102,12 @@ def _checked(field: dataclasses.Field, value: Any, owner: str) -> Any:
         value = float(value)
     if type(value).__name__ != kind:
         raise UsageError(f"{owner}: {field.name} must be {kind}, got {value!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{owner}: {field.name} must be finite, got {value}")
     low, high, choices = meta.get("low"), meta.get("high"), meta.get("choices")
     out = choices is not None and value not in choices
     if isinstance(value, int | float) and not isinstance(value, bool):
-        out = not math.isfinite(value) or (low is not None and value < low) or (high is not None and value > high)
+        out = (low is not None and value < low) or (high is not None and value > high)
     if out:
         raise UsageError(f"{owner}: {field.name}={value} is outside {_range_text(meta)}")
     return value

@@ -16,6 +16,8 @@ import torch
 
 from snnbench.errors import UsageError
 
+_NARROWEST_BIN = 2.0**-22  # float32 coordinates below 1 are 2^-24 apart
+
 
 @dataclass(frozen=True)
 class Real:
@@ -77,6 +79,10 @@ class Integer:
             raise UsageError(f"variable {self.name}: needs low < high, got [{self.low}, {self.high}]")
         if self.log and self.low < 1:
             raise UsageError(f"variable {self.name}: a log scale needs low >= 1, got {self.low}")
+        a, b = self._ends()
+        narrowest = (math.log1p(1 / (self.high - 0.5)) if self.log else 1.0) / (b - a)
+        if narrowest < _NARROWEST_BIN:
+            raise UsageError(f"variable {self.name}: more integers than a float32 coordinate can tell apart; use Real")
 
     def _ends(self) -> tuple[float, float]:
         a, b = self.low - 0.5, self.high + 0.5
@@ -188,7 +194,7 @@ class SearchSpace:
         boxes = {v.bounds for v in variables}
         if len(boxes) == 1:
             low, high = boxes.pop()
-            self.lower, self.upper = torch.tensor(low), torch.tensor(high)
+            self.lower, self.upper = torch.tensor(float(low)), torch.tensor(float(high))
         else:
             self.lower = torch.cat([torch.full((v.size,), float(v.bounds[0])) for v in variables])
             self.upper = torch.cat([torch.full((v.size,), float(v.bounds[1])) for v in variables])

@@ -104,14 +104,11 @@ class BinomialCrossover(Crossover):
             # Four 16-bit numbers from each 64-bit draw, compared in place: several times faster than uniform_().
             words = self.rng.bit_generator.random_raw(-(-out.numel() // 4))
             random = torch.from_numpy(words.view(np.int16)[: out.numel()]).view(out.shape)
-            last = np.rint(rates * 65536).astype(np.int64) - 1 - 32768  # crosses if random <= last
-            if last.min() < -32768:  # CR rounds to 0, which no int16 comparison can say
-                random.fill_(32767)
-            elif len(rates) == 1:
-                random.le_(int(last[0]))
-            else:
-                random.le_(torch.from_numpy(last.astype(np.int16))[:, None])
-            out.copy_(random)
+            share = np.rint(rates * 65536).astype(np.int64)
+            last = (np.maximum(share, 1) - 1 - 32768).astype(np.int16)  # crosses if random <= last
+            out.copy_(random.le_(int(last[0]) if len(last) == 1 else torch.from_numpy(last)[:, None]))
+            for row in np.flatnonzero(share == 0).tolist():  # a CR that rounds to 0: no 16-bit comparison says never
+                out[row].zero_()
         else:
             limits = torch.from_numpy(rates).to(out)
             out.uniform_(generator=self.generator).lt_(limits[:, None])

@@ -12,7 +12,7 @@ import argparse
 import inspect
 import os
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 from unittest import mock
 
 from docutils import nodes
@@ -26,7 +26,7 @@ from snnbench.parameters import describe
 from snnbench.registry import entries
 from snnbench.report.text import number
 
-Cell = str | nodes.Node
+Cell: TypeAlias = str | nodes.Node
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Cell]], widths: Sequence[int]) -> nodes.table:
@@ -44,15 +44,22 @@ def code(text: Any) -> nodes.literal:
 
 
 def _row(cells: Sequence[Cell]) -> nodes.row:
-    found = [nodes.Text(cell) if isinstance(cell, str) else cell for cell in cells]
-    return nodes.row("", *[nodes.entry("", nodes.paragraph("", "", cell)) for cell in found])
+    return nodes.row("", *[nodes.entry("", nodes.paragraph("", "", *_inline(cell))) for cell in cells])
+
+
+def _inline(cell: Cell) -> list[nodes.Node]:
+    """Text with `code` between backticks, as docstrings write it."""
+    if not isinstance(cell, str):
+        return [cell]
+    parts = cell.split("`")
+    return [code(part) if position % 2 else nodes.Text(part) for position, part in enumerate(parts)]
 
 
 class FromCode(SphinxDirective):
     """Base: one argument that names something registered."""
 
     required_arguments = 1
-    optional_arguments = 4
+    final_argument_whitespace = False
 
     def loaded(self) -> tuple[str, Any]:
         """Kind and class of the named algorithm or problem; the page is rebuilt when its module changes."""
@@ -110,7 +117,9 @@ class ObjectivesTable(FromCode):
             ideal, worst = points[name]
             doc = objective.doc + (" (default)" if name in kind.default_objectives else "")
             rows.append([code(name), doc, objective.unit or "1", number(ideal), number(worst)])
-        return [table(["objective", "what it is, per sample", "unit", "ideal", "reference"], rows, [12, 48, 10, 10, 20])]
+        return [
+            table(["objective", "what it is, per sample", "unit", "ideal", "reference"], rows, [12, 48, 10, 10, 20])
+        ]
 
 
 class EntriesTable(FromCode):

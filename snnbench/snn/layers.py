@@ -79,6 +79,12 @@ class Readout(nn.Module):
         return logits
 
 
+def folded_finite(network: nn.Module) -> bool:
+    """Whether what `ConvNorm.fold` made is finite in every layer; NaN or inf in a layer's weights shows there."""
+    sums = [m._bias.sum() for m in network.modules() if isinstance(m, ConvNorm) and m._bias is not None]
+    return bool(torch.stack(sums).isfinite().all()) if sums else True
+
+
 def set_mode(network: nn.Module, mode: Mode) -> None:
     """Put every `ConvNorm` of a network into one mode, and its neurons into training or lean evaluation."""
     network.train(mode == "batch")

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from snnbench.snn.energy import EnergyModel
-from snnbench.snn.layers import set_mode
+from snnbench.snn.layers import folded_finite, set_mode
 from snnbench.snn.readings import Readings, read
 from snnbench.snn.tally import Tally
 from snnbench.snn.threads import run_all, workers
@@ -79,12 +79,12 @@ class PopulationEvaluator:
         for start in range(0, len(x), width):
             group = x[start : start + width]
             replicas = [self._replica(k) for k in range(len(group))]
-            run_all(self.device, [partial(self._load, r, row) for r, row in zip(replicas, group, strict=True)])
+            usable = run_all(self.device, [partial(self._load, r, row) for r, row in zip(replicas, group, strict=True)])
             chunks = [(a, min(a + self.chunk, len(images))) for a in range(0, len(images), self.chunk)]
             jobs = [partial(self._run, r[0], images[a:b], labels[a:b]) for r in replicas for a, b in chunks]
             results = run_all(self.device, jobs)
             for k in range(len(group)):
-                rows.append(summarise(results[k * len(chunks) : (k + 1) * len(chunks)], self.energy))
+                rows.append(summarise(results[k * len(chunks) : (k + 1) * len(chunks)], self.energy, usable[k]))
         return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
     def _replica(self, k: int) -> tuple[nn.Module, torch.Tensor]:
@@ -96,12 +96,14 @@ class PopulationEvaluator:
         return self._replicas[k]
 
     @torch.inference_mode()
-    def _load(self, replica: tuple[nn.Module, torch.Tensor], x: torch.Tensor) -> None:
+    def _load(self, replica: tuple[nn.Module, torch.Tensor], x: torch.Tensor) -> bool:
+        """Whether every normalised layer is finite: NaN never fires, so it would pass for silence further on."""
         network, vector = replica
         self.codec.decode(x, out=vector)
         set_mode(network, "calibrate")
         network(self._input(self.calibration))
         set_mode(network, "folded")
+        return folded_finite(network)
 
     @torch.inference_mode()
     def _run(self, network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> tuple[Readings, Tally]:
@@ -115,8 +117,19 @@ class PopulationEvaluator:
         return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
 
-def summarise(chunks: Sequence[tuple[Readings, Tally]], energy: EnergyModel) -> dict[str, np.ndarray]:
+def summarise(
+    chunks: Sequence[tuple[Readings, Tally]], energy: EnergyModel, usable: bool = True
+) -> dict[str, np.ndarray]:
     """The metrics of one candidate from its chunks, per sample where that makes sense.
+
+    Parameters
+    ----------
+    chunks
+        Readings and tally of every chunk.
+    energy
+        The energy model.
+    usable
+        Whether the network's layers were finite.
 
     Returns
     -------
@@ -135,7 +148,7 @@ def summarise(chunks: Sequence[tuple[Readings, Tally]], energy: EnergyModel) -> 
     n, steps = readings.samples, len(readings.correct)
     spikes = torch.stack([tally.spikes[name] for name in sorted(tally.spikes)]).cpu() / n
     acs, macs = tally.operations()
-    finite = np.isfinite(readings.loss)
+    finite = usable and bool(np.isfinite(readings.loss))
     values = {
         "error": 1.0 - float(readings.correct[-1]) / n,
         "loss": readings.loss / n if finite else np.inf,
@@ -151,6 +164,6 @@ def summarise(chunks: Sequence[tuple[Readings, Tally]], energy: EnergyModel) -> 
         "silent": readings.silent / n,
         "rate": float(spikes.sum()) / (sum(tally.neurons.values()) * steps),
         "cost": float(n * steps),
-        "failure": "" if finite else "the network's output is not finite",
+        "failure": "" if finite else f"the network's {'output is' if usable else 'layers are'} not finite",
     }
     return {name: np.asarray(value) for name, value in values.items()}

@@ -56,7 +56,7 @@ class Block(nn.Module):
             self.shortcut, self.shortcut_neuron = ConvNorm(in_channels, channels, 1, stride), LIF(neuron)
 
     def forward(self, x: torch.Tensor, tally: Tally | None = None, source: str = "") -> torch.Tensor:
-        """Spike counts (T, N, C, H, W) to spike counts; `source` names the neurons if x is their plain output."""
+        """Spike counts (T, N, C, H, W) to spike counts; `source` is what the tally knows x as."""
         first = f"{self.name}.neuron1"
         s = self.neuron1(self.conv1(x, tally, source))
         if tally is not None:
@@ -124,8 +124,11 @@ class SEWResNet(nn.Module):
         if tally is not None:
             source = "stem"
             tally.layer(source, x)
-        for block in self.blocks:
-            x, source = block(x, tally, source), ""
+        for i, block in enumerate(self.blocks):
+            if tally is not None and i > 0:
+                source = f"{block.name}.input"
+                tally.mixture(source, x)
+            x = block(x, tally, source)
         logits: torch.Tensor = self.readout(x, tally)
         return logits
 

@@ -42,7 +42,7 @@ class Tally:
     silent: torch.Tensor | None = None
     spikes: dict[str, torch.Tensor] = field(default_factory=dict)
     neurons: dict[str, int] = field(default_factory=dict)
-    _maps: dict[str, torch.Tensor] = field(default_factory=dict)
+    _maps: dict[str, _Arrivals] = field(default_factory=dict)
     _arrivals: dict[nn.Module, _Arrivals] = field(default_factory=dict)
 
     def layer(self, name: str, spikes: torch.Tensor) -> None:
@@ -51,7 +51,7 @@ class Tally:
         count = per_step.flatten(1).sum(dim=1, dtype=torch.float64)
         self.spikes[name] = self.spikes[name] + count if name in self.spikes else count
         self.neurons[name] = per_step[0].numel()
-        self._maps[name] = per_step.sum(dim=0)
+        self._maps[name] = _Arrivals(per_step.sum(dim=0))
 
     def connection(self, module: nn.Module, x: torch.Tensor, source: str = "", analog: bool = False) -> None:
         """Record the input (N', ...) of a convolution or linear layer.
@@ -63,23 +63,23 @@ class Tally:
         x
             Its input, time folded into the batch.
         source
-            The neuron layer whose unaltered output x is: its map is reused and x not read.
+            The `layer` or `mixture` whose unaltered output x is: its map is reused and x not read.
         analog
             Whether every operation is a MAC, whatever the value (pixels, pooled spikes).
         """
-        ones: torch.Tensor | None
-        others: torch.Tensor | None
         if source:
-            ones, others = self._maps[source], None
+            arrivals = self._maps[source]
         elif analog:
-            ones, others = None, _sum_rows(torch.ne(x, 0.0, out=torch.empty_like(x)))
+            arrivals = _Arrivals(None, _sum_rows(torch.ne(x, 0.0, out=torch.empty_like(x))))
         else:
-            size = x.abs()
-            ones = _sum_rows(torch.eq(size, 1.0, out=torch.empty_like(x)))
-            others = _sum_rows(torch.gt(size, 0.0, out=size)).sub_(ones)
+            arrivals = _split(x)
         seen = self._arrivals.setdefault(module, _Arrivals())
-        seen.ones = _add(seen.ones, ones)
-        seen.others = _add(seen.others, others)
+        seen.ones = _add(seen.ones, arrivals.ones)
+        seen.others = _add(seen.others, arrivals.others)
+
+    def mixture(self, name: str, x: torch.Tensor) -> None:
+        """Record a tensor (T, N, ...) of any values that several connections will name as their source."""
+        self._maps[name] = _split(x.flatten(0, 1))
 
     def add(self, other: "Tally") -> None:
         """Take in what another tally counted for the same network on other samples."""
@@ -103,6 +103,13 @@ class Tally:
         return acs, macs
 
 
+def _split(x: torch.Tensor) -> _Arrivals:
+    """Where the rows of x (n, ...) hold +-1, and where another value but 0."""
+    size = x.abs()
+    ones = _sum_rows(torch.eq(size, 1.0, out=torch.empty_like(size)))
+    return _Arrivals(ones, _sum_rows(torch.gt(size, 0.0, out=size)).sub_(ones))
+
+
 def dense_operations(network: nn.Module, image: torch.Tensor, steps: int) -> float:
     """Synaptic operations per sample if every input of every connection were non-zero at every step.
 
@@ -124,10 +131,13 @@ def dense_operations(network: nn.Module, image: torch.Tensor, steps: int) -> flo
 
     layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     handles = [layer.register_forward_pre_hook(count) for layer in layers]
+    training = network.training
+    network.eval()  # one image is too little for batch statistics, and none may change
     try:
         with torch.no_grad():
             network(image)
     finally:
+        network.train(training)
         for handle in handles:
             handle.remove()
     return total

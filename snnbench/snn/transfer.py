@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from snnbench.data.images import DataSet
+from snnbench.errors import SnnbenchError
 from snnbench.snn.sew_resnet import SEWConfig, SEWResNet
 from snnbench.snn.threads import run_all, workers
 from snnbench.snn.training import TrainingRecipe, train
@@ -121,7 +122,7 @@ def make_members(
         progress(f"training the source model on {task.source.name}", 0, total)
         report = partial(_report, progress, f"training the source model on {task.source.name}", total)
         run_all(device, [partial(_train, network, task.source, task.source_recipe, _seed(task, 1), report)])
-        source = _tensors(network)
+        source = _trained(network, "the source model")
         save_tensors(source_path, source)
     missing = [i for i, tensors in enumerate(found) if tensors is None]
     if missing:
@@ -138,7 +139,7 @@ def make_members(
                 progress(stage, done[0], total)
 
             _train(network, task.target, recipes[i], _seed(task, 100 + i), on_epoch)
-            tensors = _tensors(network)
+            tensors = _trained(network, f"member {i}")
             save_tensors(paths[i], tensors)
             return tensors
 
@@ -207,8 +208,11 @@ def _seed(task: TransferTask, stream: int) -> int:
     return 1_000_003 * task.instance + stream
 
 
-def _tensors(network: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
+def _trained(network: nn.Module, what: str) -> dict[str, torch.Tensor]:
+    tensors = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
+    if not all(tensor.isfinite().all() for tensor in tensors.values()):
+        raise SnnbenchError(f"training of {what} diverged: its weights are not finite; a larger batch is more stable")
+    return tensors
 
 
 def _report(progress: Callable[[str, int, int], None], stage: str, total: int, epoch: int) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,10 +102,14 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     from safetensors.torch import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
+    # Runs that share a cache may make the same checkpoint at the same time: each writes a file of its own.
+    temporary = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(plain, temporary, metadata={"sha256": tensor_hash(plain)})
-    temporary.replace(path)
+    try:
+        save_file(plain, temporary, metadata={"sha256": tensor_hash(plain)})
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def load_tensors(path: Path) -> dict[str, torch.Tensor] | None:

@@ -16,7 +16,7 @@ BOTH = pytest.mark.parametrize("name", ["cma-es", "sep-cma-es"])
 def test_is_pycma(toys, name, offered):
     """Given the same random stream, start and step size, pycma itself draws the same points."""
     task = toys["task"](dimension=12, budget=900, offered=offered, half=50.0)
-    points, values = toys["drive"](toys["make"](name, task, seed=7))
+    points, values = toys["drive"](toys["make"](name, task, seed=7, sigma_box=0.02))
     rng = np.random.Generator(np.random.SFC64(7))
     if offered:
         design = task.initial(6).double().numpy()
@@ -24,7 +24,7 @@ def test_is_pycma(toys, name, offered):
         step = 0.1 * np.sqrt(((design - design[first]) ** 2).mean(axis=1).sum() / 5)
         mean = design[first]
     else:
-        mean, step = -50 + 100 * rng.random(12), 30.0
+        mean, step = -50 + 100 * rng.random(12), 2.0
     es = cma.CMAEvolutionStrategy(
         mean,
         step,
@@ -74,10 +74,10 @@ def test_optimum_on_the_surface_of_the_box(toys, name):
 
 @BOTH
 def test_goes_on_after_convergence(toys, name):
-    task = toys["task"](dimension=3, budget=6000, offered=2)
+    task = toys["task"](dimension=2, budget=2500, offered=2)
     algorithm = toys["make"](name, task)
     points, values = toys["drive"](algorithm)
-    assert len(points) == 6000
+    assert len(points) == 2500
     assert values.min() < 1e-8
     assert algorithm.restarts >= 2
     restored = toys["make"](name, task, seed=1)
@@ -101,7 +101,7 @@ def test_starts_from_the_best_of_the_design_at_its_scale(toys):
     drawn = algorithm.ask()
     step = (drawn - design[4]).std()
     spread = (design - design[4]).pow(2).sum() / (7 * 200)
-    assert step == pytest.approx(0.1 * spread.sqrt(), rel=0.1)
+    assert float(step) == pytest.approx(0.1 * float(spread.sqrt()), rel=0.1)
 
 
 @pytest.mark.parametrize(

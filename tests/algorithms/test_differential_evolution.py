@@ -114,7 +114,7 @@ def test_unfit_parameters(toys):
     task = toys["task"]()
     with pytest.raises(UsageError, match="rand/2 needs a population of at least 6, got 5"):
         toys["make"]("de", task, strategy="rand/2", population=5)
-    with pytest.raises(UsageError, match="f_min=0.9 is above f=0.5"):
+    with pytest.raises(UsageError, match=r"f_min=0\.9 is above f=0\.5"):
         toys["make"]("cade", task, f_min=0.9)
     with pytest.raises(UsageError, match="outside"):
         toys["make"]("de", task, cr=1.5)
@@ -163,42 +163,47 @@ def test_the_design_is_copied(toys, name):
 
 
 MEMORY = """
-    import resource, sys
     import torch
     from snnbench import registry
     from snnbench.algorithm import Evaluations, Task
     from snnbench.space import RealVector, SearchSpace
 
     torch.set_num_threads(1)
-    unit = 1 if sys.platform == "darwin" else 1024
 
-    def search(d):
+    def peak():
+        with open("/proc/self/status") as status:
+            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+
+    def search(d, name, overrides):
         space = SearchSpace([RealVector("w", d, -1.0, 1.0)])
         design = space.sample(8, torch.Generator().manual_seed(0))
         task = Task(space, ("f",), 10_000, lambda n: design[:n])
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-        cls = registry.load("algorithm", sys.argv[1])
-        overrides = {{"cr": float(sys.argv[2])}} if len(sys.argv) > 2 else {{}}
+        with open("/proc/self/clear_refs", "w") as refs:
+            refs.write("5")  # forget the peak so far
+        before = peak()
+        cls = registry.load("algorithm", name)
         algorithm = cls(task, cls.Parameters(**overrides), 0)
         for k in range(6):
             x = algorithm.ask()
             fitness = torch.full((len(x), 1), -float(k), dtype=torch.float64)
-            algorithm.tell(x, Evaluations(fitness, torch.zeros(len(x), 0), {{}}, ("",) * len(x)))
+            algorithm.tell(x, Evaluations(fitness, torch.zeros(len(x), 0), {}, ("",) * len(x)))
             algorithm.state_dict()
-        return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before) / (8 * d * 4)
+        return (peak() - before) / (8 * d * 4)
 
-    search(1000)
-    print(search(2_000_000))
+    for name, overrides in (("cade-released", {}), ("de", {"cr": 0.01}), ("de", {}), ("de", {"strategy": "rand/2"})):
+        search(1000, name, overrides)
+        print(search(2_000_000, name, overrides))
 """
 
 
-@pytest.mark.parametrize("arguments", [["de"], ["de", "0.01"], ["cade-released"]])
-def test_memory_peaks_below_three_populations(arguments):
-    pytest.importorskip("resource")
-    script = textwrap.dedent(MEMORY.format())
-    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
-    populations = float(done.stdout)
-    assert 0.9 < populations <= 3.0
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_peaks_below_three_populations():
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(MEMORY)], capture_output=True, text=True, check=True)
+    populations = [float(line) for line in done.stdout.split()]
+    assert len(populations) == 4
+    assert 0.9 < populations[0] < 1.5  # asynchronous: the population and one row
+    assert min(populations[1:]) > 1.8  # the population and its trials
+    assert max(populations) <= 3.0
 
 
 def rosenbrock(x):
@@ -212,12 +217,11 @@ def rastrigin(x):
 
 
 @pytest.mark.parametrize("function", ["sphere", "rosenbrock", "rastrigin"])
-@pytest.mark.parametrize(("strategy", "theirs"), [("rand/1", "rand1"), ("best/1", "best1")])
-@pytest.mark.parametrize("crossover", ["bin", "exp"])
+@pytest.mark.parametrize(("strategy", "theirs", "crossover"), [("rand/1", "rand1", "bin"), ("best/1", "best1", "exp")])
 def test_as_good_as_scipy(toys, function, strategy, theirs, crossover):
     """Same operators, population, budget and initial population, 15 seeds: not significantly different."""
     f = {"sphere": toys["sphere"], "rosenbrock": rosenbrock, "rastrigin": rastrigin}[function]
-    generations, n, d = 60, 20, 6
+    generations, n, d = 40, 20, 6
     task = toys["task"](dimension=d, budget=n * (generations + 1))
     cr = 0.9 if crossover == "bin" else 0.7
     ours, scipys = [], []
@@ -239,5 +243,5 @@ def test_as_good_as_scipy(toys, function, strategy, theirs, crossover):
             rng=seed,
         )
         scipys.append(float(result.fun))
-    # 12 comparisons: Bonferroni at 5 %
-    assert stats.mannwhitneyu(ours, scipys).pvalue > 0.05 / 12, (np.median(ours), np.median(scipys))
+    # 6 comparisons: Bonferroni at 5 %
+    assert stats.mannwhitneyu(ours, scipys).pvalue > 0.05 / 6, (np.median(ours), np.median(scipys))
