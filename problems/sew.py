@@ -7,7 +7,7 @@ one source model with different recipes are the initial population, and an optim
 import math
 import time
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,9 +22,9 @@ from snnbench.parameters import param
 from snnbench.problem import Context, Estimate, Objective, Problem, Split
 from snnbench.snn.energy import HOROWITZ_45NM
 from snnbench.snn.population import PopulationEvaluator
-from snnbench.snn.sew_resnet import SEWConfig, SEWResNet
+from snnbench.snn.sew_resnet import SEWConfig, SEWResNet, layer_names
 from snnbench.snn.tally import dense_operations
-from snnbench.snn.threads import workers
+from snnbench.snn.threads import run_all, workers
 from snnbench.snn.training import TrainingRecipe
 from snnbench.snn.transfer import TransferTask, checkpoint_paths, make_members, training_seconds
 from snnbench.snn.weights import Codec, box_radius
@@ -54,6 +54,7 @@ class SEWParameters:
     epochs: int = param(3, "epochs of every member", low=1, source="ours")
     batch: int = param(64, "samples per training step", low=2, source="ours")
     strength: float = param(0.1, "strength of the members' geometric augmentation", low=0, high=1, source="ours")
+    train_samples: int = param(0, "search samples that source and members learn from; 0 for all", low=0, source="ours")
     search_samples: int = param(0, "samples of the search split an evaluation uses; 0 for all", low=0, source="ours")
     calibration: int = param(128, "search samples that batch normalisation is re-estimated on", low=2, source="ours")
     chunk: int = param(500, "samples per pass", low=1, source="ours")
@@ -68,7 +69,7 @@ class SEWCifarParameters(SEWParameters):
         "3-4-6-3", "residual blocks per stage (2-2-2-2 is SEW-ResNet-18)", source="released code of CADE"
     )
     width: int = param(64, "channels of the first stage", low=1, source="released code of CADE")
-    source_epochs: int = param(200, "epochs of the source model", low=1, source="released code of CADE")
+    source_epochs: int = param(200, "epochs of the source model", low=1, source="ours: as many as a member")
     epochs: int = param(200, "epochs of every member", low=1, source="released code of CADE")
     batch: int = param(128, "samples per training step", low=2, source="released code of CADE")
     strength: float = param(0.3, "strength of the members' geometric augmentation", low=0, high=1, source="ours")
@@ -138,7 +139,8 @@ class SEWProblem(Problem):
         self.task = task
         with torch.device("meta"):
             sizes = [p.numel() for p in SEWResNet(self.network).parameters()]
-        self._codec = Codec.around(members, sizes)
+        # On one core, so that the last bits of the scales do not depend on the number of cores.
+        (self._codec,) = run_all(self.context.device, [partial(Codec.around, members, sizes)])
         # The members stay on the CPU: an algorithm asks for them once, and its device may be nearly full.
         self._coordinates = self._codec.encode_(members).cpu()
         radius = box_radius(self._coordinates)
@@ -179,12 +181,15 @@ class SEWProblem(Problem):
                 "width": self.network.width,
                 "steps": self.network.steps,
                 "neuron": self.network.neuron.describe(),
+                "layers": layer_names(self.network),
                 "normalisation": f"re-estimated on the first {self.parameters.calibration} search samples",
             },
             "data": {"target": dict(self.target.provenance), "source": dict(self.task.source.provenance)},
             "official": bool(self.target.provenance["official"] and self.task.source.provenance["official"]),
             "splits": splits,
             "checkpoints": self._checkpoints,
+            "variables": self.space.describe(),
+            "scales": list(self._codec.scales),
             "energy_model": HOROWITZ_45NM.name,
             "confidence": CONFIDENCE,
             "reference_points": {name: list(ends) for name, ends in self.reference_points().items()},
@@ -282,6 +287,7 @@ class SEWProblem(Problem):
             source_recipe=TrainingRecipe(p.source_epochs, p.batch, augmentation=base),
             recipe=TrainingRecipe(p.epochs, p.batch, augmentation=augmentation),
             members=p.members,
+            samples=p.train_samples,
             instance=p.instance,
         )
 

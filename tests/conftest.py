@@ -4,7 +4,6 @@ import importlib
 import importlib.machinery
 import importlib.util
 import sys
-from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -22,7 +21,7 @@ def _stand_in(name: str) -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def spikingjelly() -> Iterator[SimpleNamespace]:
+def spikingjelly() -> SimpleNamespace:
     """Its neurons, layers, SEW-ResNet and helpers; tests are skipped where it is not installed."""
     for name in ("loguru", "spikingjelly"):
         if importlib.util.find_spec(name) is None:
@@ -40,4 +39,4 @@ def spikingjelly() -> Iterator[SimpleNamespace]:
     }
     for name in absent:
         del sys.modules[name]
-    yield SimpleNamespace(**modules)
+    return SimpleNamespace(**modules)

@@ -96,7 +96,9 @@ class BinomialCrossover(Crossover):
         if self.forced:
             # A second copy of the forced coordinate is written with the same value: harmless.
             column = np.append(column, self.always[trial])
-        return column.astype(np.int64, copy=False)
+        column = column.astype(np.int64, copy=False)
+        column.sort()  # memory is then read in order, which for 10^5 cells of 10^7 is several times faster
+        return column
 
     def weights(self, trials: slice, columns: slice, out: torch.Tensor) -> None:
         rates = self.rates[trials]

@@ -118,6 +118,7 @@ def mutate(
     differences: Iterable[tuple[torch.Tensor, torch.Tensor]],
     factor: float | torch.Tensor,
     out: torch.Tensor,
+    scratch: torch.Tensor | None = None,
 ) -> None:
     """Write mutants, base + sum of factor * (plus - minus).
 
@@ -129,9 +130,16 @@ def mutate(
         F: one number, or one per row as a column (n, 1).
     out
         Overwritten; must not overlap the donors.
+    scratch
+        Overwritten likewise, of the shape of `out`; allocated if not given.
     """
+    scratch = torch.empty_like(out) if scratch is None else scratch
     for plus, minus in differences:
-        base = torch.add(base, torch.sub(plus, minus).mul_(factor), out=out)
+        torch.sub(plus, minus, out=scratch)
+        if isinstance(factor, float):
+            base = torch.add(base, scratch, alpha=factor, out=out)
+        else:
+            base = torch.add(base, scratch.mul_(factor), out=out)
 
 
 def mutate_cells(

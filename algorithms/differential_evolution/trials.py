@@ -6,7 +6,7 @@ import torch
 from snnbench.algorithms.differential_evolution.crossover import Crossover
 from snnbench.algorithms.differential_evolution.mutation import Donors, mutate, mutate_cells
 
-BLOCK = {"cpu": 1 << 17, "cuda": 1 << 23}
+BLOCK = {"cpu": 1 << 18, "cuda": 1 << 23}
 """Coordinates handled at once: on a CPU a block and its temporaries stay in the cache of one core, on a GPU a block
 keeps it busy for longer than a launch takes."""
 
@@ -70,16 +70,16 @@ def _write_rows(
     members = population.unbind(0)
     chosen = [targets, donors.base, *(row for pair in donors.differences for row in pair)]
     block = min(d, BLOCK["cpu"])
-    mutants, weights = torch.empty(block, dtype=out.dtype), torch.empty(1, block, dtype=out.dtype)
+    buffers = torch.empty(3, block, dtype=out.dtype)
     for trial, rows in enumerate(zip(*(index.tolist() for index in chosen), strict=True)):
         factor = float(factors[trial])
         for left in range(0, d, block):
             width = min(block, d - left)
             target, base, *pairs = (members[row].narrow(0, left, width) for row in rows)
-            mutant, weight = (mutants, weights) if width == block else (mutants[:width], weights[:, :width])
-            mutate(base, zip(pairs[::2], pairs[1::2], strict=True), factor, mutant)
-            crossover.weights(slice(trial, trial + 1), slice(left, left + width), weight)
-            _blend(target, mutant, weight[0], out[trial].narrow(0, left, width))
+            mutant, weight, scratch = buffers[:, :width].unbind(0)
+            mutate(base, zip(pairs[::2], pairs[1::2], strict=True), factor, mutant, scratch)
+            crossover.weights(slice(trial, trial + 1), slice(left, left + width), weight[None])
+            _blend(target, mutant, weight, out[trial].narrow(0, left, width))
 
 
 def _write_blocks(

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     main_parser = parser()
+    warnings.formatwarning = _one_line
     try:
         _check_verb(main_parser, arguments)
         args = main_parser.parse_args(arguments)
@@ -64,6 +66,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"snnbench: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", file=sys.stderr)
         return 1
+
+
+def _one_line(message: Warning | str, *_: object, **__: object) -> str:
+    """A warning as a user wants it: without the line of source that it came from."""
+    return f"snnbench: {message}\n"
 
 
 def _check_verb(main_parser: Parser, arguments: list[str]) -> None:

@@ -1,5 +1,6 @@
 """Evaluating a population: many weight vectors, one network definition, one data set."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -80,12 +81,27 @@ class PopulationEvaluator:
             group = x[start : start + width]
             replicas = [self._replica(k) for k in range(len(group))]
             usable = run_all(self.device, [partial(self._load, r, row) for r, row in zip(replicas, group, strict=True)])
-            chunks = [(a, min(a + self.chunk, len(images))) for a in range(0, len(images), self.chunk)]
-            jobs = [partial(self._run, r[0], images[a:b], labels[a:b]) for r in replicas for a, b in chunks]
-            results = run_all(self.device, jobs)
-            for k in range(len(group)):
-                rows.append(summarise(results[k * len(chunks) : (k + 1) * len(chunks)], self.energy, usable[k]))
+            results = self._passes([network for network, _ in replicas], images, labels)
+            rows += [summarise(r, self.energy, good) for r, good in zip(results, usable, strict=True)]
         return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+    def _passes(
+        self, networks: Sequence[nn.Module], images: torch.Tensor, labels: torch.Tensor
+    ) -> list[list[tuple[Readings, Tally]]]:
+        """Every network over all samples: per network, one reading and tally per chunk."""
+        while True:
+            spans = [slice(a, a + self.chunk) for a in range(0, len(images), self.chunk)]
+            jobs = [partial(self._run, network, images[s], labels[s]) for network in networks for s in spans]
+            try:
+                done = run_all(self.device, jobs)
+            except torch.OutOfMemoryError:
+                if self.chunk == 1:
+                    raise
+            else:
+                return [done[k * len(spans) : (k + 1) * len(spans)] for k in range(len(networks))]
+            self.chunk = (self.chunk + 1) // 2
+            warnings.warn("out of GPU memory: going on with fewer samples per pass", RuntimeWarning, stacklevel=2)
+            torch.cuda.empty_cache()
 
     def _replica(self, k: int) -> tuple[nn.Module, torch.Tensor]:
         if k == len(self._replicas):

@@ -140,3 +140,14 @@ class SEWResNet(nn.Module):
         if tally is not None:
             tally.connection(self.stem.conv, x, analog=True)
         return self.stem(x[None]).expand(self.config.steps, *[-1] * 4)
+
+
+def layer_names(config: SEWConfig) -> list[str]:
+    """The neuron layers in the order in which evaluations record their spikes."""
+    with torch.device("meta"):
+        network = SEWResNet(config)
+    names = ["stem"]
+    for block in network.blocks:
+        names += [f"{block.name}.neuron1", f"{block.name}.neuron2"]
+        names += [f"{block.name}.shortcut"] if block.shortcut is not None else []
+    return sorted(names)

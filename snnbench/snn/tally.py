@@ -116,7 +116,7 @@ def dense_operations(network: nn.Module, image: torch.Tensor, steps: int) -> flo
     Parameters
     ----------
     network
-        Maps images (1, C, H, W) to logits, through convolutions and linear layers.
+        Maps images (1, C, H, W) to logits, through convolutions and linear layers that run as modules (not folded).
     image
         (1, C, H, W).
     steps

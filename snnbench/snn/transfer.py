@@ -4,6 +4,7 @@ The initial population of CADE (arXiv 2406.02349) consists of networks that were
 with different label smoothing, mixup, RandAugment strength and random erasing.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -44,6 +45,8 @@ class TransferTask:
     members
         How many. The i-th takes one of the 2^3 combinations of label smoothing {0, 0.1}, mixup {0, 0.1} and random
         erasing {0, 0.25}; every further eight double the strength of the geometric augmentation.
+    samples
+        Train on the first so many samples of the search splits only; 0 for all.
     instance
         Seeds the source and the members: another instance of the same problem.
     """
@@ -54,6 +57,7 @@ class TransferTask:
     source_recipe: TrainingRecipe
     recipe: TrainingRecipe
     members: int
+    samples: int = 0
     instance: int = 0
 
     def recipes(self) -> list[TrainingRecipe]:
@@ -80,6 +84,7 @@ class TransferTask:
             "target": {"data": self.target.name, "sha256": self.target.provenance["sha256"]},
             "source_classes": list(self.source.class_names),
             "source_recipe": self.source_recipe.describe(),
+            "samples": self.samples,
             "instance": self.instance,
         }
 
@@ -121,7 +126,9 @@ def make_members(
         total = task.source_recipe.epochs
         progress(f"training the source model on {task.source.name}", 0, total)
         report = partial(_report, progress, f"training the source model on {task.source.name}", total)
-        run_all(device, [partial(_train, network, task.source, task.source_recipe, _seed(task, 1), report)])
+        run_all(
+            device, [partial(_train, network, task.source, task.samples, task.source_recipe, _seed(task, 1), report)]
+        )
         source = _trained(network, "the source model")
         save_tensors(source_path, source)
     missing = [i for i, tensors in enumerate(found) if tensors is None]
@@ -138,7 +145,7 @@ def make_members(
                 done[0] += 1
                 progress(stage, done[0], total)
 
-            _train(network, task.target, recipes[i], _seed(task, 100 + i), on_epoch)
+            _train(network, task.target, task.samples, recipes[i], _seed(task, 100 + i), on_epoch)
             tensors = _trained(network, f"member {i}")
             save_tensors(paths[i], tensors)
             return tensors
@@ -178,16 +185,22 @@ def training_seconds(task: TransferTask, device: torch.device) -> tuple[float, f
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     per_sample = (time.perf_counter() - start) / few
-    source = per_sample * task.source_recipe.epochs * task.source.size("search")
-    members = per_sample * task.recipe.epochs * len(images) * task.members
+    learnt = [min(data.size("search"), task.samples or math.inf) for data in (task.source, task.target)]
+    source = per_sample * task.source_recipe.epochs * learnt[0]
+    members = per_sample * task.recipe.epochs * learnt[1] * task.members
     return source, members / min(workers(device.type), task.members)
 
 
 def _train(
-    network: nn.Module, data: DataSet, recipe: TrainingRecipe, seed: int, on_epoch: Callable[[int], None]
+    network: nn.Module,
+    data: DataSet,
+    samples: int,
+    recipe: TrainingRecipe,
+    seed: int,
+    on_epoch: Callable[[int], None],
 ) -> None:
     device = next(network.parameters()).device
-    images, labels = data.split("search", device)
+    images, labels = (part[: samples or None] for part in data.split("search", device))
     train(network, images, labels, recipe, seed, data.to_unit, data.standardize, on_epoch)
 
 

@@ -50,7 +50,7 @@ def test_every_strategy_has_its_formula():
 
 
 @pytest.mark.parametrize("name", FORMULAS)
-@pytest.mark.parametrize("dimension", [7, 300, LONG_ROW + 5, 2 * BLOCK["cpu"] + 3])
+@pytest.mark.parametrize("dimension", [7, 300, LONG_ROW + 5, BLOCK["cpu"] + 3])
 @pytest.mark.parametrize("rate", [1.0, 0.01])
 def test_trials_follow_the_formula(name, dimension, rate):
     rng = np.random.default_rng(2)

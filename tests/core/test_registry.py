@@ -94,7 +94,7 @@ def test_a_file_that_does_not_serve_says_why(tmp_path):
 
 def test_an_entry_point_that_cannot_be_imported_is_one_line():
     entry = registry.Entry("algorithm", "ghost", "snnbench.algorithms.ghost:Ghost")
-    with pytest.raises(UsageError, match="ghost .* cannot be loaded"):
+    with pytest.raises(UsageError, match=r"ghost .* cannot be loaded"):
         entry.load()
     assert entry.summary() == ""
 

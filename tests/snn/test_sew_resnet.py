@@ -52,7 +52,7 @@ def copy_weights(ours: SEWResNet, theirs: nn.Module) -> None:
 
 
 def test_sew_resnet_18_equals_spikingjellys(spikingjelly, make_network):
-    x = torch.randn(2, 3, 32, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    x = torch.randn(2, 3, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     ours = make_network(SEWConfig(LAYOUTS[18], 64, 3, 10), x)
     theirs = spikingjelly.sew_resnet.sew_resnet18(
         cnf="ADD", spiking_neuron=spikingjelly.neuron.LIFNode, num_classes=10, tau=2.0, decay_input=False
