@@ -30,7 +30,7 @@ class CADEParameters:
     f: float = param(0.5, "initial mutation factor F", low=0, high=2, source="ours: where `de` stays")
     f_min: float = param(0.1, "floor of F", low=0, high=2, source="ours")
     cr: float = param(0.9, "initial crossover rate CR", low=0, high=1, source="ours: where `de` stays")
-    cr_min: float = param(1e-9, "floor of CR", low=0, high=1, source="released code, plain schedule: 1e-9")
+    cr_min: float = param(0.1, "floor of CR", low=0, high=1, source="ours (released: 1e-9 under this schedule)")
     schedule: str = param("plain", "how F and CR fall", choices=SCHEDULES, source="released code has all four")
     period: int | None = param(
         None, "T in generations; by default all of the budget (5 if oscillating)", low=1, source="ours (released: 40)"
@@ -52,8 +52,9 @@ class CADE(DifferentialEvolution):
     generations are synchronous, and F and CR are moved into [floor, initial value].
 
     What is the paper's and what is ours: the four schedules are those of the released code (see
-    `CosineAnnealing`); one fall over the whole budget and the initial values F = 0.5 and CR = 0.9, which are
-    those of `de`, are ours. `cade-released` has the released constants.
+    `CosineAnnealing`); one fall over the whole budget, the initial values F = 0.5 and CR = 0.9, which are
+    those of `de`, and the floors of 0.1 are ours. (With the released floor of 1e-9 for CR the last generations change
+    hardly more than one coordinate.) `cade-released` has the released constants.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities(horizon=True)

@@ -116,4 +116,18 @@ def _text(kind: type) -> str:
             lines.pop()
             break
         lines.append(line)
-    return "\n".join(lines).strip()
+    return "\n\n".join(_filled(paragraph) for paragraph in "\n".join(lines).strip().split("\n\n"))
+
+
+def _filled(paragraph: str) -> str:
+    """A paragraph, or every item of a list, in lines of at most 79 characters."""
+    items: list[str] = []
+    for line in paragraph.splitlines():
+        if not items or line.lstrip().startswith(("- ", "* ")):
+            items.append(line)
+        else:
+            items[-1] += " " + line.strip()
+    return "\n".join(
+        textwrap.fill(item, 79, subsequent_indent="  " if item.lstrip().startswith(("- ", "* ")) else "")
+        for item in items
+    )

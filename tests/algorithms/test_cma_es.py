@@ -16,7 +16,7 @@ BOTH = pytest.mark.parametrize("name", ["cma-es", "sep-cma-es"])
 def test_is_pycma(toys, name, offered):
     """Given the same random stream, start and step size, pycma itself draws the same points."""
     task = toys["task"](dimension=12, budget=900, offered=offered, half=50.0)
-    points, values = toys["drive"](toys["make"](name, task, seed=7, sigma_box=0.02))
+    points, values = toys["drive"](toys["make"](name, task, seed=7, sigma_box=0.02, sigma_spread=0.1))
     rng = np.random.Generator(np.random.SFC64(7))
     if offered:
         design = task.initial(6).double().numpy()
@@ -95,7 +95,7 @@ def test_flat_objective(toys, name):
 def test_starts_from_the_best_of_the_design_at_its_scale(toys):
     task = toys["task"](dimension=200, budget=100, offered=8, half=1.0)
     design = task.initial(8)
-    algorithm = toys["make"]("sep-cma-es", task)
+    algorithm = toys["make"]("sep-cma-es", task, sigma_spread=0.1)
     algorithm.ask()
     algorithm.tell(design, toys["evaluations"]([5.0, 4.0, 3.0, np.inf, 0.5, 2.0, 1.0, 6.0]))
     drawn = algorithm.ask()

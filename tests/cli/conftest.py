@@ -20,3 +20,24 @@ def snnbench(tmp_path, monkeypatch):
         )
 
     return run
+
+
+@pytest.fixture
+def in_process(tmp_path, monkeypatch, capfd):
+    """The same in this process, for what ends before anything runs: a second saved each."""
+    from snnbench.cli import main
+
+    monkeypatch.setenv("SNNBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        capfd.readouterr()
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as ended:  # argparse's way out
+            code = ended.code
+        out, err = capfd.readouterr()
+        return subprocess.CompletedProcess(arguments, code, out, err)
+
+    return run

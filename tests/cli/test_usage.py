@@ -43,8 +43,8 @@ RUN = ("run", "--algo", "de", "--problem", "sew-digits")
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_one_line_and_exit_code_2(snnbench, arguments, expected):
-    done = snnbench(*arguments)
+def test_one_line_and_exit_code_2(in_process, arguments, expected):
+    done = in_process(*arguments)
     assert done.returncode == 2, done.stderr
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1, done.stderr
@@ -52,16 +52,16 @@ def test_one_line_and_exit_code_2(snnbench, arguments, expected):
     assert "Traceback" not in done.stderr + done.stdout
 
 
-def test_missing_data_names_file_places_and_remedy(snnbench):
+def test_missing_data_names_file_places_and_remedy(in_process):
     # No network is needed to fail: the address is replaced by one where nobody listens.
-    done = snnbench("data", "check", "cifar100")
+    done = in_process("data", "check", "cifar100")
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
     assert "cifar100" in done.stderr + done.stdout
 
 
-def test_list_knows_everything_that_is_registered(snnbench):
-    found = json.loads(snnbench("list", "--json").stdout)
+def test_list_knows_everything_that_is_registered(in_process):
+    found = json.loads(in_process("list", "--json").stdout)
     assert {row["name"] for row in found["problems"]} >= {"sew-digits", "sew-cifar10", "sew-cifar100"}
     algorithms = {row["name"]: row["summary"] for row in found["algorithms"]}
     assert set(algorithms) >= {"random", "de", "cade", "cade-released", "cma-es", "sep-cma-es"}
@@ -69,16 +69,16 @@ def test_list_knows_everything_that_is_registered(snnbench):
 
 
 @pytest.mark.parametrize("name", ["cade", "sew-digits", "cifar10"])
-def test_info_names_parameters_and_sources(snnbench, name):
-    done = snnbench("info", name)
+def test_info_names_parameters_and_sources(in_process, name):
+    done = in_process("info", name)
     assert done.returncode == 0, done.stderr
     assert name in done.stdout
-    assert max(map(len, done.stdout.splitlines())) <= 100
-    assert json.loads(snnbench("info", name, "--json").stdout)["name"] == name
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert json.loads(in_process("info", name, "--json").stdout)["name"] == name
 
 
-def test_doctor_reports_versions(snnbench):
-    facts = json.loads(snnbench("doctor", "--json").stdout)
+def test_doctor_reports_versions(in_process):
+    facts = json.loads(in_process("doctor", "--json").stdout)
     assert facts["environment" if "environment" in facts else "versions"]
 
 
