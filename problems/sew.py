@@ -73,7 +73,7 @@ class SEWCifarParameters(SEWParameters):
     epochs: int = param(200, "epochs of every member", low=1, source="released code of CADE")
     batch: int = param(128, "samples per training step", low=2, source="released code of CADE")
     strength: float = param(0.3, "strength of the members' geometric augmentation", low=0, high=1, source="ours")
-    calibration: int = param(512, "search samples that batch normalisation is re-estimated on", low=2, source="ours")
+    calibration: int = param(256, "search samples that batch normalisation is re-estimated on", low=2, source="ours")
     chunk: int = param(250, "samples per pass", low=1, source="ours")
 
 
@@ -203,7 +203,9 @@ class SEWProblem(Problem):
         for stage, count in enumerate(config.blocks):
             layers = 2 * count + (stage > 0)
             neurons += layers * config.width * 2**stage * (side // 2**stage) ** 2
-        operations = dense_operations(SEWResNet(config), torch.zeros(1, config.channels, side, side), config.steps)
+        with torch.random.fork_rng(devices=[]):
+            network = SEWResNet(config)
+        operations = dense_operations(network, torch.zeros(1, config.channels, side, side), config.steps)
         return {
             "error": (0.0, 1.0),
             "loss": (0.0, math.log(config.classes)),

@@ -36,7 +36,8 @@ def _run(args: argparse.Namespace) -> int:
             default = "auto" if row["default"] is None else row["default"]
             limits = f" {row['range']}" if row["range"] else ""
             source = f" (default: {row['source']})" if row["source"] else ""
-            print(f"  {row['name']} = {default}  [{row['type']}{limits}]")
+            head = f"{row['name']} = {default}  [{row['type']}{limits}]"
+            print(textwrap.fill(head, 79, initial_indent="  ", subsequent_indent="      ", break_on_hyphens=False))
             print(textwrap.fill(row["doc"] + source, 79, initial_indent="      ", subsequent_indent="      "))
     return 0
 

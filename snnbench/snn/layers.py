@@ -56,7 +56,7 @@ class ConvNorm(nn.Module):
     def fold(self) -> None:
         """Fold the running statistics and the affine part into the convolution, for mode ``"folded"``."""
         norm, weight = self.norm, self.conv.weight
-        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)  # type: ignore[operator]
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)  # type: ignore[operator, arg-type]
         # Channels last is 1.5 to 6 times faster for the small convolutions of a spiking network on a CPU.
         self._weight = (weight * scale[:, None, None, None]).contiguous(memory_format=torch.channels_last)
         self._bias = torch.addcmul(norm.bias, norm.running_mean, scale, value=-1.0)  # type: ignore[arg-type]

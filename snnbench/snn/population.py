@@ -94,7 +94,7 @@ class PopulationEvaluator:
             jobs = [partial(self._run, network, images[s], labels[s]) for network in networks for s in spans]
             try:
                 done = run_all(self.device, jobs)
-            except torch.OutOfMemoryError:
+            except torch.cuda.OutOfMemoryError:
                 if self.chunk == 1:
                     raise
             else:
@@ -105,7 +105,8 @@ class PopulationEvaluator:
 
     def _replica(self, k: int) -> tuple[nn.Module, torch.Tensor]:
         if k == len(self._replicas):
-            network = self._build().to(self.device)
+            with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and overwritten at once
+                network = self._build().to(self.device)
             vector = torch.empty_like(self.codec.centre)
             attach(network, vector)
             self._replicas.append((network, vector))

@@ -33,7 +33,7 @@ def surrogate(name: str, steepness: float | None = None, at_threshold: bool = Tr
     Parameters
     ----------
     name
-        One of `SURROGATES`.
+        One of `SURROGATES`. (snntorch 1.0's triangular one has a negative gradient above the threshold.)
     steepness
         The parameter of the surrogate (slope, alpha or threshold in snntorch); its default if ``None``.
     at_threshold

@@ -150,8 +150,8 @@ def make_members(
             save_tensors(paths[i], tensors)
             return tensors
 
-        for i, tensors in zip(missing, run_all(device, [partial(fine_tune, i) for i in missing]), strict=True):
-            found[i] = tensors
+        for i, made in zip(missing, run_all(device, [partial(fine_tune, i) for i in missing]), strict=True):
+            found[i] = made
     names = [name for name, _ in _new_network(task.network, task.network.classes, 0).named_parameters()]
     vectors = [torch.cat([tensors[name].flatten() for name in names]) for tensors in found if tensors is not None]
     records = [{"file": source_path.name, "sha256": tensor_hash(source), "recipe": task.source_recipe.describe()}]

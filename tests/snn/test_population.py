@@ -123,6 +123,38 @@ def test_one_extreme_weight_is_no_failure(make_evaluator, population, images, la
     assert np.isfinite(metrics["loss"]).all()
 
 
+@pytest.mark.filterwarnings("error")
+def test_out_of_memory_means_smaller_passes(make_evaluator, population, images, labels, monkeypatch):
+    evaluator = make_evaluator(chunk=40)
+    run, sizes = evaluator._run, []
+
+    def small(network, pixels, classes):
+        sizes.append(len(pixels))
+        if len(pixels) > 12:
+            raise torch.cuda.OutOfMemoryError("pretended")
+        return run(network, pixels, classes)
+
+    monkeypatch.setattr(evaluator, "_run", small)
+    with pytest.warns(RuntimeWarning, match="out of GPU memory: going on with fewer samples per pass"):
+        metrics = evaluator.evaluate(population, images, labels)
+    assert evaluator.chunk == 10
+    assert same(metrics, make_evaluator(chunk=10).evaluate(population, images, labels))
+    sizes.clear()
+    evaluator.evaluate(population[:1], images, labels)
+    assert sizes == [10] * 4
+
+
+def test_out_of_memory_for_one_sample_is_raised(make_evaluator, population, images, labels, monkeypatch):
+    evaluator = make_evaluator(chunk=1)
+
+    def never(*_):
+        raise torch.cuda.OutOfMemoryError("pretended")
+
+    monkeypatch.setattr(evaluator, "_run", never)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        evaluator.evaluate(population[:1], images, labels)
+
+
 def test_candidates_are_not_changed(make_evaluator, population, images, labels):
     before = population.clone()
     make_evaluator().evaluate(population, images, labels)
