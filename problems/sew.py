@@ -301,7 +301,7 @@ class SEWDigits(SEWProblem):
     """
 
     name = "sew-digits"
-    default_budget = 1000
+    default_budget = 800
     Parameters = SEWParameters
     target_name = source_name = "digits"
     source_classes = (0, 1, 2, 3, 4)

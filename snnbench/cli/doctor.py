@@ -35,7 +35,7 @@ def _run(args: argparse.Namespace) -> int:
     }
     broken = {}
     for kind in ("algorithm", "problem"):
-        for name, entry in entries(kind).items():  # type: ignore[arg-type]
+        for name, entry in entries(kind).items():
             try:
                 entry.load()
             except Exception as error:

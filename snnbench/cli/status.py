@@ -25,9 +25,15 @@ def _run(args: argparse.Namespace) -> int:
     from snnbench.experiment.record import open_run
     from snnbench.report.text import table
 
-    rows = []
+    rows: list[dict[str, str | int | None]] = []
     for directory in directories:
-        row = {"run": str(directory), "status": "", "evaluations": None, "budget": None, "detail": ""}
+        row: dict[str, str | int | None] = {
+            "run": str(directory),
+            "status": "",
+            "evaluations": None,
+            "budget": None,
+            "detail": "",
+        }
         try:
             record = open_run(directory)
             found = read_rows(directory)

@@ -75,7 +75,7 @@ class LIF(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Input currents (T, N, ...) to spikes (T, N, ...). A constant input may be an expanded view."""
         if torch.is_grad_enabled() and x.requires_grad:
-            spikes: torch.Tensor = _MultiStep.apply(x, self.config)  # type: ignore[no-untyped-call]
+            spikes: torch.Tensor = _MultiStep.apply(x, self.config)
             return spikes
         return _run(x, self.config)
 

@@ -127,7 +127,7 @@ class SEWResNet(nn.Module):
         for i, block in enumerate(self.blocks):
             if tally is not None and i > 0:
                 source = f"{block.name}.input"
-                tally.mixture(source, x)
+                tally.counts(source, x)
             x = block(x, tally, source)
         logits: torch.Tensor = self.readout(x, tally)
         return logits
@@ -139,7 +139,11 @@ class SEWResNet(nn.Module):
             return currents
         if tally is not None:
             tally.connection(self.stem.conv, x, analog=True)
-        return self.stem(x[None]).expand(self.config.steps, *[-1] * 4)
+        currents = self.stem(x[None])
+        if not self.training:
+            # With one input channel the layout is ambiguous and would come out as channels first, to be copied later.
+            currents = currents[0].contiguous(memory_format=torch.channels_last)[None]
+        return currents.expand(self.config.steps, *[-1] * 4)
 
 
 def layer_names(config: SEWConfig) -> list[str]:

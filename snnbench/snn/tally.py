@@ -47,7 +47,7 @@ class Tally:
 
     def layer(self, name: str, spikes: torch.Tensor) -> None:
         """Record the binary output (T, N, ...) of a neuron layer."""
-        per_step = torch.stack([_sum_rows(s) for s in spikes])  # (T, ...), exact in float32 up to 2^24 samples
+        per_step = _sum_rows(spikes)  # (T, ...), exact in float32 up to 2^24 samples
         count = per_step.flatten(1).sum(dim=1, dtype=torch.float64)
         self.spikes[name] = self.spikes[name] + count if name in self.spikes else count
         self.neurons[name] = per_step[0].numel()
@@ -63,7 +63,7 @@ class Tally:
         x
             Its input, time folded into the batch.
         source
-            The `layer` or `mixture` whose unaltered output x is: its map is reused and x not read.
+            The `layer` or `counts` whose unaltered output x is: its map is reused and x not read.
         analog
             Whether every operation is a MAC, whatever the value (pixels, pooled spikes).
         """
@@ -72,14 +72,19 @@ class Tally:
         elif analog:
             arrivals = _Arrivals(None, _sum_rows(torch.ne(x, 0.0, out=torch.empty_like(x))))
         else:
-            arrivals = _split(x)
+            size = x.abs()
+            ones = _sum_rows(torch.eq(size, 1.0, out=torch.empty_like(size)))
+            arrivals = _Arrivals(ones, _sum_rows(torch.gt(size, 0.0, out=size)).sub_(ones))
         seen = self._arrivals.setdefault(module, _Arrivals())
         seen.ones = _add(seen.ones, arrivals.ones)
         seen.others = _add(seen.others, arrivals.others)
 
-    def mixture(self, name: str, x: torch.Tensor) -> None:
-        """Record a tensor (T, N, ...) of any values that several connections will name as their source."""
-        self._maps[name] = _split(x.flatten(0, 1))
+    def counts(self, name: str, x: torch.Tensor) -> None:
+        """Record sums of spikes (T, N, ...), whole numbers >= 0, that connections will name as their source."""
+        flat = x.flatten(0, 1)
+        found = torch.empty_like(flat)
+        ones = _sum_rows(torch.eq(flat, 1.0, out=found))
+        self._maps[name] = _Arrivals(ones, _sum_rows(torch.gt(flat, 1.0, out=found)))
 
     def add(self, other: "Tally") -> None:
         """Take in what another tally counted for the same network on other samples."""
@@ -101,13 +106,6 @@ class Tally:
             if seen.others is not None:
                 macs += _operations(module, seen.others, fan_out)
         return acs, macs
-
-
-def _split(x: torch.Tensor) -> _Arrivals:
-    """Where the rows of x (n, ...) hold +-1, and where another value but 0."""
-    size = x.abs()
-    ones = _sum_rows(torch.eq(size, 1.0, out=torch.empty_like(size)))
-    return _Arrivals(ones, _sum_rows(torch.gt(size, 0.0, out=size)).sub_(ones))
 
 
 def dense_operations(network: nn.Module, image: torch.Tensor, steps: int) -> float:
@@ -144,14 +142,18 @@ def dense_operations(network: nn.Module, image: torch.Tensor, steps: int) -> flo
 
 
 def _sum_rows(x: torch.Tensor) -> torch.Tensor:
-    """Sum (n, ...) over n, reading memory in its own order: 5 to 15 times faster for channels-last tensors.
+    """Sum (n, C, H, W) or (n, F) over n, or (T, n, ...) per step, reading memory in its own order.
 
-    For the same reason comparisons above write floats: sums of booleans are slow.
+    That is 5 to 15 times faster for channels-last tensors. For the same reason comparisons above write floats: sums
+    of booleans are slow.
     """
-    if x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last):
-        n, c, h, w = x.shape
-        return x.permute(0, 2, 3, 1).reshape(n, -1).sum(dim=0).view(h, w, c).permute(2, 0, 1)
-    return x.reshape(len(x), -1).sum(dim=0).view(x.shape[1:])
+    lead = x.ndim - (3 if x.ndim > 3 else 1)
+    images = x.ndim > 3 and x.stride(-3) == 1
+    if images:
+        x = x.movedim(-3, -1)
+    shape = x.shape
+    total = x.reshape(*shape[:lead], -1).sum(dim=lead - 1).view(*shape[: lead - 1], *shape[lead:])
+    return total.movedim(-1, -3) if images else total
 
 
 def _add(total: torch.Tensor | None, part: torch.Tensor | None) -> torch.Tensor | None:

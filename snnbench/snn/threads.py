@@ -53,5 +53,5 @@ def _keep_freed_memory() -> None:
         except (OSError, AttributeError):  # another C library
             return
         m_trim_threshold, m_mmap_threshold = -1, -3
-        mallopt(m_mmap_threshold, 1 << 30)
+        mallopt(m_mmap_threshold, 1 << 25)  # the largest that glibc takes
         mallopt(m_trim_threshold, 1 << 30)
