@@ -4,15 +4,17 @@ import math
 
 
 def duration(seconds: float) -> str:
-    """Seconds in at most two units: ``0.4 s``, ``12 s``, ``3 min 20 s``, ``5 h 10 min``, ``12 d 3 h``.
+    """Seconds in at most two units: ``84 ms``, ``1.4 s``, ``3 min 20 s``, ``5 h 10 min``, ``12 d 3 h``.
 
     Examples
     --------
-    >>> duration(0.42), duration(200), duration(18600), duration(float("nan"))
-    ('0.4 s', '3 min 20 s', '5 h 10 min', '?')
+    >>> duration(0.0842), duration(200), duration(18600), duration(float("nan"))
+    ('84 ms', '3 min 20 s', '5 h 10 min', '?')
     """
     if not math.isfinite(seconds):
         return "?"
+    if 0.0005 <= seconds < 0.95:
+        return f"{1000 * seconds:.0f} ms"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
