@@ -73,11 +73,11 @@ def load(kind: Kind, name: str) -> Any:
         With the nearest names for an unknown one; with the reason for a file that cannot be loaded.
     """
     if ".py:" in name or name.endswith(".py"):
-        return _from_file(kind, name)
+        return _checked(kind, name, _from_file(kind, name))
     known = entries(kind)
     if name not in known:
         raise unknown(kind, name, known, f"`snnbench list {kind}s` shows all")
-    return known[name].load()
+    return _checked(kind, name, known[name].load())
 
 
 def display_name(kind: Kind, name: str) -> str:
@@ -86,6 +86,16 @@ def display_name(kind: Kind, name: str) -> str:
         path, _, attribute = name.rpartition(":")
         return f"{Path(path).stem}.{attribute}"
     return name
+
+
+def _checked(kind: Kind, name: str, loaded: Any) -> Any:
+    """The class, if it is one of its kind and complete."""
+    base = getattr(importlib.import_module(f"snnbench.{kind}"), kind.capitalize())
+    if not (isinstance(loaded, type) and issubclass(loaded, base)):
+        raise UsageError(f"{name} is no {kind}: it must be a class derived from snnbench.{kind}.{base.__name__}")
+    if missing := sorted(getattr(loaded, "__abstractmethods__", ())):
+        raise UsageError(f"{kind} {name} lacks {', '.join(missing)}")
+    return loaded
 
 
 def _from_file(kind: Kind, name: str) -> Any:

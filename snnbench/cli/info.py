@@ -44,7 +44,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def _facts(name: str) -> dict[str, Any]:
     from snnbench.data.catalog import CATALOG
-    from snnbench.errors import unknown
+    from snnbench.errors import UsageError, unknown
     from snnbench.registry import entries, load
 
     if name in CATALOG:
@@ -58,10 +58,12 @@ def _facts(name: str) -> dict[str, Any]:
             "files": data.url or "embedded",
         }
     if ".py:" in name:
-        from snnbench.algorithm import Algorithm
-
-        loaded = load("algorithm", name)
-        return _algorithm(name, loaded) if issubclass(loaded, Algorithm) else _problem(name, loaded)
+        try:
+            return _algorithm(name, load("algorithm", name))
+        except UsageError as error:
+            if "is no algorithm" not in str(error):
+                raise
+        return _problem(name, load("problem", name))
     if name in entries("algorithm"):
         return _algorithm(name, load("algorithm", name))
     if name in entries("problem"):

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from snnbench.problem import Context
 
 
+MOST_SEEDS = 100_000
+
+
 def add_folders(parser: argparse.ArgumentParser) -> None:
     """``--data-dir`` and ``--cache-dir``."""
     parser.add_argument("--data-dir", type=Path, metavar="FOLDER", help="folder with your own data, looked into first")
@@ -46,6 +49,8 @@ def seeds(single: str | None, several: str | None) -> list[int]:
             found = [int(single)] if single is not None else [0]
         elif ":" in several:
             first, _, end = several.partition(":")
+            if int(end) - int(first) > MOST_SEEDS:
+                raise UsageError(f"--seeds {several} are more than {MOST_SEEDS:,} seeds")
             found = list(range(int(first), int(end)))
         else:
             found = [int(part) for part in several.split(",")]

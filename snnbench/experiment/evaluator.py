@@ -93,7 +93,7 @@ class Evaluator:
         if size == 1:
             raise SnnbenchError(
                 f"out of GPU memory with a single candidate of {self.problem.name}; "
-                "free the device, use a larger one, or --device cpu"
+                "free the device, use a larger one, a smaller problem.calibration, or --device cpu"
             )
         if self._largest is None:
             self.message(f"out of GPU memory with {size} candidates at once; going on with smaller chunks")

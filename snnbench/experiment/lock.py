@@ -48,7 +48,10 @@ def is_locked(directory: Path) -> bool:
     """Whether a process is working on the run right now (on this machine, or any that shares its locks)."""
     if not (directory / "lock").exists():
         return False
-    descriptor = os.open(directory / "lock", os.O_RDWR)
+    try:
+        descriptor = os.open(directory / "lock", os.O_RDWR)
+    except PermissionError:  # somebody else's run, which cannot be told from here
+        return False
     try:
         _acquire(descriptor)
     except OSError:

@@ -117,6 +117,8 @@ class RunRecord:
     def result(self, cached: bool) -> RunResult:
         """The outcome of a complete run."""
         found = read_json(self.directory / "recommendation.json", "start again with --fresh")
+        if not {"start", "final"} <= set(found):
+            raise RecordError(f"{self.directory / 'recommendation.json'} is incomplete; start again with --fresh")
         return RunResult(
             directory=self.directory,
             plan=self.plan,
@@ -149,6 +151,7 @@ def open_run(directory: Path) -> RunRecord:
             f"use the snnbench that wrote it ({writer}), or start again with --fresh"
         )
     missing = [key for key in ("status", "plan", "problem", "algorithm") if key not in content]
+    missing += [key for key in ("timings", "sessions", "evaluations") if key not in content]
     if missing:
         raise RecordError(f"{directory / 'run.json'} lacks {', '.join(missing)}; start again with --fresh")
     record = RunRecord(directory, content)

@@ -9,7 +9,7 @@ import torch
 
 from snnbench import registry
 from snnbench.algorithm import Algorithm, Task
-from snnbench.errors import UsageError
+from snnbench.errors import RecordError, UsageError
 from snnbench.evaluations import Evaluations
 from snnbench.experiment import checkpoint
 from snnbench.experiment.columns import to_evaluations
@@ -172,7 +172,10 @@ class Session:
         """What the initial design is worth: by the rule of the recommendation, kept for later sessions."""
         path = self.directory / "start.json"
         if path.exists():
-            points: list[Point] = read_json(path, "delete it and resume")["points"]
+            found = read_json(path, "delete it and resume")
+            if "points" not in found:
+                raise RecordError(f"{path} is incomplete; delete it and resume")
+            points: list[Point] = found["points"]
             return points
         began = time.monotonic()
         x = self.problem.initial(START_POINTS).to(self.problem.context.device, torch.float32, copy=True)

@@ -33,7 +33,7 @@ def plot(result: RunResult, objective: str) -> Path:
         sns.scatterplot(frame, x="evaluation", y="each", s=8, color="0.6", linewidth=0, ax=axes, label="each candidate")
         axes.step(frame["evaluation"], frame["best"], where="post", color=blue, lw=2, label="best so far (search)")
         for split, colour in (("validation", orange), ("test", green)):
-            ends = [points[0][split][objective] for points in (result.start, result.final) if points]
+            ends = [_number(points[0][split][objective]) for points in (result.start, result.final) if points]
             where = [1, len(values)] if len(ends) == 2 else [len(values)]
             axes.plot(where, ends, "o--", color=colour, lw=1, ms=7, label=f"recommended ({split})")
         shown = np.concatenate([best[np.isfinite(best)], _ends(result, objective)])
@@ -78,7 +78,12 @@ def terminal_plot(best: np.ndarray, objective: str, height: int = 9) -> str:
     return "\n".join(lines)
 
 
+def _number(value: float | None) -> float:
+    """A recorded value; records write null for what is not finite, which is not drawn."""
+    return np.nan if value is None else value
+
+
 def _ends(result: RunResult, objective: str) -> np.ndarray:
     points = [p[0] for p in (result.start, result.final) if p]
     values = [point[split][objective] for point in points for split in ("validation", "test")]
-    return np.array([v for v in values if np.isfinite(v)])
+    return np.array([v for v in values if v is not None and np.isfinite(v)])

@@ -34,7 +34,7 @@ def size(count: float) -> str:
     return f"{count:.1f} TB"
 
 
-def number(value: float) -> str:
+def number(value: float | None) -> str:
     """Four significant digits, without an exponent where that is readable.
 
     Examples
@@ -42,6 +42,8 @@ def number(value: float) -> str:
     >>> number(0.0461), number(2151.086), number(float("inf")), number(0.1)
     ('0.0461', '2,151', 'inf', '0.1')
     """
+    if value is None:  # how records write what is not finite
+        return "inf"
     if not math.isfinite(value):
         return "inf" if value > 0 else str(value)
     if value == 0 or 1e-4 <= abs(value) < 1000:

@@ -5,6 +5,7 @@ with different label smoothing, mixup, RandAugment strength and random erasing.
 """
 
 import math
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ import torch
 from torch import nn
 
 from snnbench.data.images import DataSet
-from snnbench.errors import SnnbenchError
+from snnbench.errors import SnnbenchError, UsageError
 from snnbench.snn.sew_resnet import SEWConfig, SEWResNet
 from snnbench.snn.threads import run_all, workers
 from snnbench.snn.training import TrainingRecipe, train
@@ -117,6 +118,7 @@ def make_members(
     records : list of dict
         Recipe, SHA-256 and file name of every checkpoint, the source first.
     """
+    _require_writable(folder)
     recipes = task.recipes()
     source_path, paths = checkpoint_paths(task, folder, device)
     found = [load_tensors(path) for path in paths]
@@ -201,7 +203,10 @@ def _train(
 ) -> None:
     device = next(network.parameters()).device
     images, labels = (part[: samples or None] for part in data.split("search", device))
-    train(network, images, labels, recipe, seed, data.to_unit, data.standardize, on_epoch)
+    try:
+        train(network, images, labels, recipe, seed, data.to_unit, data.standardize, on_epoch)
+    except torch.cuda.OutOfMemoryError:
+        raise SnnbenchError(f"out of GPU memory while training on {data.name}; a smaller problem.batch helps") from None
 
 
 def _transferred(task: TransferTask, source: dict[str, torch.Tensor], member: int) -> SEWResNet:
@@ -209,6 +214,18 @@ def _transferred(task: TransferTask, source: dict[str, torch.Tensor], member: in
     body = {name: tensor for name, tensor in source.items() if not name.startswith("readout.")}
     network.load_state_dict(body, strict=False)
     return network
+
+
+def _require_writable(folder: Path) -> None:
+    """Fail before hours of training, not after them, if their result cannot be kept."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"checkpoints cannot be kept in {folder} ({error.strerror}); name another --cache-dir"
+        ) from None
 
 
 def _new_network(config: SEWConfig, classes: int, seed: int) -> SEWResNet:

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from snnbench.errors import SnnbenchError
+
 
 def flatten(network: nn.Module) -> torch.Tensor:
     """The trainable weights of a network, in the order of ``named_parameters``: (d,) float32, a copy."""
@@ -99,6 +101,7 @@ def content_key(description: Mapping[str, Any]) -> str:
 
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     """Write tensors and their hash to a safetensors file, atomically."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,6 +111,8 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     try:
         save_file(plain, temporary, metadata={"sha256": tensor_hash(plain)})
         temporary.replace(path)
+    except SafetensorError as error:  # what safetensors makes of a full disk
+        raise SnnbenchError(f"{path} cannot be written ({error}); free space or name another --cache-dir") from None
     finally:
         temporary.unlink(missing_ok=True)
 

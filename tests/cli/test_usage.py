@@ -90,3 +90,15 @@ def test_names_and_seeds():
     assert seeds(None, None) == [0]
     with pytest.raises(UsageError):
         seeds("-1", None)
+
+
+def test_an_unusable_cache_is_noticed_before_training(in_process, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = in_process("prepare", "sew-digits", "--cache-dir", tmp_path / "file")
+    assert done.returncode == 2
+    assert "--cache-dir" in done.stderr
+    assert "training" not in done.stdout
+
+
+def test_too_many_seeds(in_process):
+    assert in_process(*RUN, "--seeds", "0:99999999999").returncode == 2

@@ -53,7 +53,15 @@ def test_front_of_several_objectives_shows_test_values(result):
 
 @pytest.mark.parametrize(
     ("seconds", "expected"),
-    [(0.0, "0.0 s"), (0.04, "40 ms"), (9.96, "10 s"), (59.6, "1 min"), (3599, "59 min 59 s"), (90061, "1 d 1 h"), (np.inf, "?")],
+    [
+        (0.0, "0.0 s"),
+        (0.04, "40 ms"),
+        (9.96, "10 s"),
+        (59.6, "1 min"),
+        (3599, "59 min 59 s"),
+        (90061, "1 d 1 h"),
+        (np.inf, "?"),
+    ],
 )
 def test_durations(seconds, expected):
     assert text.duration(seconds) == expected
