@@ -21,6 +21,7 @@ from snnbench.errors import DataError, UsageError
 from snnbench.parameters import param
 from snnbench.problem import Context, Estimate, Objective, Problem, Split
 from snnbench.snn.energy import HOROWITZ_45NM
+from snnbench.snn.gradient import WeightGradient
 from snnbench.snn.population import PopulationEvaluator
 from snnbench.snn.sew_resnet import SEWConfig, SEWResNet, layer_names
 from snnbench.snn.tally import dense_operations
@@ -87,6 +88,7 @@ class SEWProblem(Problem):
 
     version = 1
     objectives = OBJECTIVES
+    differentiable = True
     parameters: SEWParameters
     target_name: ClassVar[str]
     source_name: ClassVar[str]
@@ -102,6 +104,7 @@ class SEWProblem(Problem):
         self._coordinates: torch.Tensor | None = None
         self._checkpoints: list[dict[str, Any]] = []
         self._samples: dict[Split, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._gradient: WeightGradient | None = None
 
     @cached_property
     def network(self) -> SEWConfig:
@@ -168,6 +171,22 @@ class SEWProblem(Problem):
         """Metrics of `snnbench.snn.population.summarise` on one split."""
         images, labels = self._samples[split]
         return self._evaluator.evaluate(x, images, labels)
+
+    @property
+    def samples(self) -> int:
+        """Samples of the search split that one evaluation uses, calibration apart."""
+        return len(self._samples["search"][1])
+
+    def gradient(self, x: torch.Tensor, batch: int, generator: torch.Generator) -> tuple[float, torch.Tensor]:
+        """Cross-entropy on samples of the search split, batch-normalised by these, and its surrogate gradient."""
+        images, labels = self._samples["search"]
+        chosen = torch.randperm(len(images), generator=generator)[:batch].to(images.device)
+        if self._gradient is None:
+            assert self._codec is not None
+            self._gradient = WeightGradient(
+                lambda: SEWResNet(self.network), self._codec, self._network_input, self.context.device
+            )
+        return self._gradient(x, images[chosen], labels[chosen])
 
     def describe(self) -> dict[str, Any]:
         """Data, splits, network, recipes and hashes of the checkpoints."""
@@ -260,6 +279,9 @@ class SEWProblem(Problem):
             CONFIDENCE,
             HOROWITZ_45NM,
         )
+
+    def _network_input(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.target.standardize(self.target.to_unit(pixels))
 
     def _task(self, download: bool, stand_in: bool = False) -> TransferTask:
         p = self.parameters

@@ -25,8 +25,8 @@ class Capabilities:
 
     Attributes
     ----------
-    objectives
-        Largest number of objectives; ``None`` for any number.
+    objectives, min_objectives
+        Largest (``None`` for any) and smallest number of objectives.
     constraints
         Whether `tell` uses constraint values.
     discrete
@@ -36,7 +36,10 @@ class Capabilities:
     horizon
         Whether its behaviour depends on the budget it was told (then it is compared at that budget only).
     asynchronous
-        Whether `ask` may be called while earlier candidates are still being evaluated.
+        Whether `ask` may be called while earlier candidates are still being evaluated, and `tell` with candidates as
+        they complete.
+    gradient
+        Whether it uses the problem's gradients: a reference, never ranked among the gradient-free.
     """
 
     objectives: int | None = 1
@@ -46,9 +49,35 @@ class Capabilities:
     min_dimension: int = 1
     horizon: bool = False
     asynchronous: bool = False
+    gradient: bool = False
+    min_objectives: int = 1
 
-    def obstacle(self, dimension: int, objectives: int, constraints: int = 0) -> str | None:
-        """Why a task of this shape does not fit, in a few words, or ``None`` if it does."""
+    def obstacle(
+        self,
+        dimension: int,
+        objectives: int,
+        constraints: int = 0,
+        *,
+        asynchronous: bool = False,
+        gradient: bool = True,
+    ) -> str | None:
+        """Why a task of this shape does not fit, in a few words, or ``None`` if it does.
+
+        Parameters
+        ----------
+        dimension, objectives, constraints
+            Of the problem.
+        asynchronous
+            Whether the run is.
+        gradient
+            Whether the problem has gradients.
+        """
+        if asynchronous and not self.asynchronous:
+            return "cannot run asynchronously"
+        if self.gradient and not gradient:
+            return "needs gradients, which the problem does not offer"
+        if objectives < self.min_objectives:
+            return f"needs at least {self.min_objectives} objectives, not {objectives}"
         if self.objectives is not None and objectives > self.objectives:
             return f"handles {self.objectives} objective{'s'[: self.objectives > 1]}, not {objectives}"
         if constraints and not self.constraints:
@@ -81,6 +110,13 @@ class Task:
         Where candidates are evaluated; population algorithms keep their tensors there.
     noisy
         Whether evaluating a point twice may give two values.
+    workers
+        How many candidates are evaluated at once.
+    asynchronous
+        Whether candidates are told as they complete, one by one, with others pending (`Algorithm.tell`). Only
+        algorithms that declare it meet this.
+    gradient
+        Gradients of the problem, for algorithms that declare to use them; else ``None``.
     """
 
     space: SearchSpace
@@ -91,6 +127,27 @@ class Task:
     device: torch.device = torch.device("cpu")
     dtype: torch.dtype = torch.float32
     noisy: bool = False
+    workers: int = 1
+    asynchronous: bool = False
+    gradient: "Gradient | None" = None
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """A problem's gradient, for reference algorithms.
+
+    Attributes
+    ----------
+    evaluate
+        ``evaluate(x, batch, generator)`` draws ``batch`` samples of the search split with the generator (on the CPU)
+        and gives the mean training loss at x (d,) on them and its gradient (d,) on the task's device. The samples are
+        charged to the budget: `samples` of them cost one evaluation.
+    samples
+        Samples that one evaluation uses.
+    """
+
+    evaluate: Callable[[torch.Tensor, int, torch.Generator], tuple[float, torch.Tensor]]
+    samples: int
 
 
 State = dict[str, Any]
@@ -111,6 +168,20 @@ class Algorithm(ABC):
     seed
         Seeds `self.generator`.
 
+    Attributes
+    ----------
+    capabilities
+        What it can be asked to do. Write it as ``Capabilities(...)`` with literal values in the class body:
+        ``snnbench list`` reads it without importing the module.
+    Parameters
+        Frozen dataclass of its parameters (`snnbench.parameters.param`).
+    state
+        Names of the attributes that `state_dict` saves.
+    reference
+        Full citation.
+    requires, extra
+        Modules beyond the core that it imports, where it uses them; and the extra of snnbench that brings them.
+
     Examples
     --------
     >>> class Halving(Algorithm):
@@ -128,6 +199,8 @@ class Algorithm(ABC):
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities()
+    requires: ClassVar[tuple[str, ...]] = ()
+    extra: ClassVar[str] = ""
     Parameters: ClassVar[type] = NoParameters
     state: ClassVar[tuple[str, ...]] = ()
     reference: ClassVar[str] = ""
@@ -146,10 +219,16 @@ class Algorithm(ABC):
 
     @abstractmethod
     def tell(self, x: torch.Tensor, evaluations: Evaluations) -> None:
-        """Learn what the candidates of the last `ask` are worth.
+        """Learn what candidates are worth.
 
-        ``x`` is the tensor that `ask` returned. Only when the budget ends within a generation is it shorter than
-        that: then it holds the first rows, and no further `ask` follows.
+        ``x`` is the tensor that the last `ask` returned. Only when the budget ends within a generation is it shorter
+        than that: then it holds the first rows, and no further `ask` follows.
+
+        In an asynchronous run (`Task.asynchronous`), `ask` is called whenever a worker has nothing to do, so that
+        earlier candidates may be pending, and `tell` for single candidates in the order in which they complete:
+        ``x`` is a copy (1, d) of that row as it was evaluated, and ``evaluations.candidates`` its running number,
+        counted from 0 over all rows that `ask` has returned. What the algorithm needs to remember of pending
+        candidates belongs to its state; the tensor that `ask` returned may be reused.
         """
 
     def recommend(self) -> torch.Tensor | None:

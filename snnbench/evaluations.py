@@ -1,6 +1,6 @@
 """What a problem returns and an algorithm is told."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -20,12 +20,16 @@ class Evaluations:
         Everything measured, (n, ...) each: accuracy, spikes, acs, macs, ...
     failures : tuple of str
         The reason for each failed candidate, "" for the others.
+    candidates : numpy.ndarray
+        (n,) int64, the running number of each candidate: counted from 0 in the order in which `ask` returned them.
+        The experiment fills it in. Only in an asynchronous run is it not simply the order of telling.
     """
 
     objectives: torch.Tensor
     constraints: torch.Tensor
     metrics: dict[str, np.ndarray]
     failures: tuple[str, ...]
+    candidates: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.objectives)

@@ -88,6 +88,8 @@ class Problem(ABC):
     A subclass declares `version`, `objectives` and `default_objectives`, optionally `Parameters`, and implements
     `prepare`, `space`, `dimension`, `initial`, `measure`, `describe`, `reference_points` and `estimate`. Anything
     frozen with the version (splits, recipe, energy model, reference points) may change only together with it.
+    A problem whose networks can be trained by (surrogate) gradient may set `differentiable` and implement `gradient`
+    and `samples`, so that a gradient reference can be shown beside the gradient-free.
 
     Parameters
     ----------
@@ -112,6 +114,7 @@ class Problem(ABC):
     default_budget: ClassVar[int] = 1000
     constraints: ClassVar[int] = 0
     noisy: ClassVar[bool] = False
+    differentiable: ClassVar[bool] = False
     Parameters: ClassVar[type] = NoParameters
 
     def __init__(
@@ -172,6 +175,30 @@ class Problem(ABC):
     @abstractmethod
     def estimate(self) -> Estimate:
         """Time and memory on this device, before `prepare`."""
+
+    @property
+    def samples(self) -> int:
+        """Samples of the search split that one evaluation uses; of differentiable problems only."""
+        raise NotImplementedError(f"{self.name} is not differentiable")
+
+    def gradient(self, x: torch.Tensor, batch: int, generator: torch.Generator) -> tuple[float, torch.Tensor]:
+        """Mean training loss and its gradient at one point, for reference algorithms; of differentiable problems only.
+
+        Parameters
+        ----------
+        x
+            (d,).
+        batch
+            Samples of the search split to draw, without replacement.
+        generator
+            Draws them, on the CPU.
+
+        Returns
+        -------
+        float, torch.Tensor
+            Loss, and its (surrogate) gradient (d,).
+        """
+        raise NotImplementedError(f"{self.name} is not differentiable")
 
     def evaluate(self, x: torch.Tensor, split: Split = "search") -> Evaluations:
         """Measure candidates (n, d) and pick the objectives. A candidate without a finite value gets +inf."""

@@ -88,6 +88,17 @@ def display_name(kind: Kind, name: str) -> str:
     return name
 
 
+def missing_modules(algorithm: Any) -> list[str]:
+    """The modules that an algorithm's class requires and that are not installed."""
+    return [name for name in algorithm.requires if importlib.util.find_spec(name) is None]
+
+
+def advice(algorithm: Any) -> str:
+    """How to install what an algorithm's class requires."""
+    what = f"snnbench[{algorithm.extra}]" if algorithm.extra else " ".join(algorithm.requires)
+    return f"pip install '{what}'"
+
+
 def _checked(kind: Kind, name: str, loaded: Any) -> Any:
     """The class, if it is one of its kind and complete."""
     base = getattr(importlib.import_module(f"snnbench.{kind}"), kind.capitalize())

@@ -29,6 +29,9 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     parser.add_argument("--time-limit", metavar="S", help="end the search after S seconds at the latest")
     parser.add_argument("--objectives", metavar="NAMES", help="what to minimise, e.g. error or error,energy")
     parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu or cuda:N (default auto)")
+    parser.add_argument("--eval-workers", metavar="N", help="candidates of a run evaluated at once, in N processes")
+    parser.add_argument("--async", action="store_true", dest="asynchronous",
+                        help="ask for a new candidate as soon as a worker is free")  # fmt: skip
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
                         help="parameter of the algorithms (or ALGO.NAME), problem.NAME, evaluation.NAME")  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("runs"), metavar="FOLDER", help="where records go (runs)")
@@ -54,6 +57,8 @@ def _run(args: argparse.Namespace) -> int:
         args.settings,
         _seconds(args.time_limit),
         args.device,
+        _workers(args),
+        args.asynchronous,
     )
     folders = context(args)
     problems = {id(plan): check(plan, folders) for plan in matrix}
@@ -174,3 +179,10 @@ def _seconds(text: str | None) -> float | None:
         return float(text)
     except ValueError:
         raise UsageError(f"--time-limit must be seconds, got {text!r}") from None
+
+
+def _workers(args: argparse.Namespace) -> int:
+    count = _whole(args.eval_workers, "--eval-workers")
+    if count is None and args.asynchronous:
+        raise UsageError("--async needs --eval-workers N: results depend on how many candidates are evaluated at once")
+    return 1 if count is None else count

@@ -101,12 +101,15 @@ def block(
 
 
 def decoded(space: SearchSpace, x: torch.Tensor) -> dict[str, np.ndarray]:
-    """Values of the variables of small spaces, as they are recorded; nothing for large ones."""
+    """Values of the variables of small spaces, as they are recorded; nothing for large ones.
+
+    Copies, for the candidates' memory is the algorithm's again as soon as it was told, and is recorded later.
+    """
     if space.dimension > DECODED_COORDINATES:
         return {}
     values = space.decode(x)
     return {
-        name: np.array([str(v) for v in value], dtype=object) if value.dtype == object else value
+        name: np.array([str(v) for v in value], dtype=object) if value.dtype == object else value.copy()
         for name, value in values.items()
     }
 

@@ -18,6 +18,8 @@ from snnbench.experiment.overrides import Settings
 from snnbench.parameters import resolve
 from snnbench.problem import Context, Problem
 
+MOST_WORKERS = 1024
+
 
 @dataclass(frozen=True)
 class RunPlan:
@@ -39,6 +41,10 @@ class RunPlan:
         Seconds of search, or ``None``.
     device
         ``auto``, ``cpu`` or ``cuda:N``.
+    eval_workers
+        Candidates evaluated at once, in processes of their own if more than one or asynchronous.
+    asynchronous
+        Whether a new candidate is asked for as soon as a worker is free. Then results depend on `eval_workers`.
     """
 
     problem: str
@@ -51,6 +57,8 @@ class RunPlan:
     evaluation_settings: Settings = ()
     time_limit: float | None = None
     device: str = "auto"
+    eval_workers: int = 1
+    asynchronous: bool = False
 
     def __post_init__(self) -> None:
         if self.budget < 1:
@@ -59,6 +67,8 @@ class RunPlan:
             raise UsageError(f"seed must be 0 or more, got {self.seed}")
         if self.time_limit is not None and not (math.isfinite(self.time_limit) and self.time_limit > 0):
             raise UsageError(f"time limit must be positive, got {self.time_limit}")
+        if not 1 <= self.eval_workers <= MOST_WORKERS:
+            raise UsageError(f"evaluation workers must be 1 to {MOST_WORKERS}, got {self.eval_workers}")
 
     def directory(self, out: Path) -> Path:
         """Where the run's record goes: readable, and different for plans with different results."""
@@ -67,6 +77,8 @@ class RunPlan:
             for name in ("objectives", "problem_settings", "algorithm_settings", "time_limit")
             if getattr(self, name)
         }
+        if self.asynchronous:
+            special["asynchronous"] = self.eval_workers
         leaf = f"budget{self.budget}-seed{self.seed}"
         if special:
             leaf += "-" + hashlib.sha256(json.dumps(special, sort_keys=True).encode()).hexdigest()[:8]
@@ -92,7 +104,8 @@ class RunPlan:
     def results_key(self) -> dict[str, Any]:
         """The part that decides results: two runs that agree in it, on one device, are the same run."""
         content = self.to_dict()
-        return {k: v for k, v in content.items() if k not in ("evaluation_settings", "device")}
+        without = {"evaluation_settings", "device"} | (set() if self.asynchronous else {"eval_workers"})
+        return {k: v for k, v in content.items() if k not in without}
 
 
 def plans(
@@ -104,6 +117,8 @@ def plans(
     settings: Sequence[str] = (),
     time_limit: float | None = None,
     device: str = "auto",
+    eval_workers: int = 1,
+    asynchronous: bool = False,
 ) -> list[RunPlan]:
     """Every combination, by problem, then seed, then algorithm, so that comparisons come early.
 
@@ -123,6 +138,8 @@ def plans(
         Seconds of search per run.
     device
         ``auto``, ``cpu`` or ``cuda:N``.
+    eval_workers, asynchronous
+        Candidates evaluated at once, and whether as soon as a worker is free.
 
     Raises
     ------
@@ -148,6 +165,8 @@ def plans(
             evaluation_settings=chosen.evaluation,
             time_limit=time_limit,
             device=device,
+            eval_workers=eval_workers,
+            asynchronous=asynchronous,
         )
         for problem in problems
         for seed in dict.fromkeys(seeds)
@@ -182,22 +201,30 @@ def check(plan: RunPlan, context: Context | None = None) -> Problem:
     name = registry.display_name("algorithm", plan.algorithm)
     resolve(kind.Parameters, dict(plan.algorithm_settings), name)
     resolve(overrides.EvaluationParameters, dict(plan.evaluation_settings), "evaluation")
-    obstacle = _obstacle(kind.capabilities, problem)
+    if missing := registry.missing_modules(kind):
+        raise UsageError(f"{name} needs {' and '.join(missing)}: {registry.advice(kind)}")
+    obstacle = _obstacle(kind.capabilities, problem, plan.asynchronous)
     if obstacle:
-        fitting = ", ".join(_fitting(problem)) or "none"
+        fitting = ", ".join(_fitting(problem, plan.asynchronous)) or "none"
         raise UsageError(f"{name} {obstacle} ({_shape(problem)}); algorithms that fit: {fitting}")
     return problem
 
 
-def _obstacle(capabilities: Capabilities, problem: Problem) -> str | None:
-    return capabilities.obstacle(problem.dimension, len(problem.selected), problem.constraints)
+def _obstacle(capabilities: Capabilities, problem: Problem, asynchronous: bool) -> str | None:
+    return capabilities.obstacle(
+        problem.dimension,
+        len(problem.selected),
+        problem.constraints,
+        asynchronous=asynchronous,
+        gradient=problem.differentiable,
+    )
 
 
-def _fitting(problem: Problem) -> list[str]:
+def _fitting(problem: Problem, asynchronous: bool) -> list[str]:
     names = []
     for name, entry in registry.entries("algorithm").items():
         try:
-            if _obstacle(entry.load().capabilities, problem) is None:  # type: ignore[attr-defined]
+            if _obstacle(entry.load().capabilities, problem, asynchronous) is None:  # type: ignore[attr-defined]
                 names.append(name)
         except UsageError:  # cannot be imported here, so it is no advice
             continue

@@ -52,6 +52,11 @@ class RunResult:
         Seconds by activity.
     cached
         Whether it had been complete before.
+    reference
+        Whether the algorithm uses gradients: a reference, not a competitor.
+    workers
+        Of a run with evaluation workers: their number ``count``, whether ``asynchronous``, and the share
+        ``utilisation`` of their time that went into evaluations.
     """
 
     directory: Path
@@ -62,6 +67,8 @@ class RunResult:
     final: list[dict[str, Any]]
     timings: dict[str, float]
     cached: bool = False
+    reference: bool = False
+    workers: dict[str, Any] | None = None
 
 
 class RunRecord:
@@ -128,6 +135,8 @@ class RunRecord:
             final=found["final"],
             timings=self.content["timings"],
             cached=cached,
+            reference=bool(self.content["algorithm"].get("reference", False)),
+            workers=self.content.get("workers"),
         )
 
 

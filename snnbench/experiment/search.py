@@ -8,6 +8,7 @@ import contextlib
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,7 @@ class Search:
         self.log, self.evaluator, self.stop, self.observer = log, evaluator, stop, observer
         self.incumbent = Incumbent(len(problem.selected), problem.dimension)
         self.told = self.generation = 0
+        self.charged = 0  # samples that gradients took, beside those of evaluations
         self.ended: str | None = None
         self.path: Path = log.directory / "checkpoint.safetensors"
         self._on_record = log.stored  # to be replayed, whatever the clock says
@@ -114,6 +116,11 @@ class Search:
         """Seconds that writing checkpoints took in this process."""
         return self._clock.spent
 
+    @property
+    def left(self) -> int:
+        """Evaluations that the budget still allows."""
+        return self.plan.budget - self.told - self._charged_evaluations()
+
     def restore(self) -> None:
         """Load the checkpoint, if there is one."""
         if not self.path.exists():
@@ -121,17 +128,19 @@ class Search:
         state = checkpoint.load(self.path)
         try:
             told, generation, ended = state["told"], state["generation"], state["ended"]
+            charged = state["charged"]
             if told > self.log.stored:
                 raise RecordError(
                     f"{self.log.directory}: the checkpoint knows {told} evaluations, the record holds only "
                     f"{self.log.stored}; delete {self.path.name} to go on from the record"
                 )
             self.incumbent.load_state_dict(state["incumbent"], self.problem.context.device)
+            self._load(state)
             with blame(self.name, "load_state_dict"):
                 self.algorithm.load_state_dict(state["algorithm"])
         except KeyError as error:
             raise RecordError(f"{self.path} lacks {error}; delete it and resume") from None
-        self.told, self.generation, self.ended = told, generation, ended
+        self.told, self.generation, self.ended, self.charged = told, generation, ended, charged
 
     def run(self) -> str | None:
         """Search. Returns why it ended, ``budget`` or ``time limit``; ``None`` when asked to stop."""
@@ -139,10 +148,10 @@ class Search:
         while self.ended is None and not self.stop:
             if self.told >= self._on_record and self._late():
                 self.ended = "time limit"
-            elif not self._generation():
+            elif not self._advance():
                 self.log.flush()
                 return None
-            elif self.told >= self.plan.budget:
+            elif self.left <= 0:
                 self.ended = "budget"
             elif self.ended is None:
                 self._save_if_due()
@@ -174,6 +183,7 @@ class Search:
             "told": self.told,
             "generation": self.generation,
             "ended": self.ended,
+            "charged": self.charged,
             "incumbent": self.incumbent.state_dict(),
             "algorithm": state,
         }
@@ -186,19 +196,18 @@ class Search:
             text = f"{self.name}: of its state, {error}; use tensors, numbers, text, lists and dicts"
             raise AlgorithmError(text) from None
 
-    def _generation(self) -> bool:
+    def _load(self, state: dict[str, Any]) -> None:
+        """Take from a checkpoint what a subclass added in `_state`."""
+
+    def _advance(self) -> bool:
         """One ask, evaluate, tell. False if the user stopped it in between: then nothing is told.
 
         Out of time, the algorithm is told the part that was evaluated, and the search has ended.
         """
-        began = time.perf_counter()
-        with blame(self.name, "ask"):
-            x = self.algorithm.ask()
-        checked(x, self.problem, self.name)
-        with blame(self.name, "annotations"):
-            annotations = {k: np.array(v, np.float64).reshape(len(x)) for k, v in self.algorithm.annotations().items()}
-        self._ask_seconds = time.perf_counter() - began
-        n = min(len(x), self.plan.budget - self.told)
+        x, annotations = self._ask()
+        n = min(len(x), self.left)
+        if n <= 0:  # gradients took what was left
+            return True
         x = x if n == len(x) else x[:n]
         names = digests(x)
         parts = self._replay(x, names)
@@ -206,7 +215,10 @@ class Search:
         whole = True
         for start, part, times, seconds in self.evaluator.chunks(x[done:]) if done < n else ():
             rows = slice(done + start, done + start + len(part))
-            self._record(x[rows], names[rows], rows, part, {k: v[rows] for k, v in annotations.items()}, times, seconds)
+            mine = {k: v[rows] for k, v in annotations.items()}
+            first = self.told + rows.start
+            index = self._index(first, names[rows], np.arange(first, first + len(part)), self.generation)
+            self._record(x[rows], index, part, mine, times, seconds)
             parts.append(part)
             whole = rows.stop == n
             if not whole and (self.stop or self._late()):
@@ -214,14 +226,28 @@ class Search:
         if not whole and self.stop:
             return False
         told = join(parts)
-        began = time.perf_counter()
-        with blame(self.name, "tell"):
-            self.algorithm.tell(x if whole else x[: len(told)], told)
-        self._tell_seconds = time.perf_counter() - began
-        self.told += len(told)
+        self._tell(x if whole else x[: len(told)], told, np.arange(self.told, self.told + len(told)))
         self.generation += 1
         self.ended = None if whole else "time limit"
         return True
+
+    def _ask(self) -> tuple[torch.Tensor, dict[str, np.ndarray]]:
+        """New candidates, moved into the box, and what the algorithm wants recorded with them."""
+        began = time.perf_counter()
+        with blame(self.name, "ask"):
+            x = self.algorithm.ask()
+        checked(x, self.problem, self.name)
+        with blame(self.name, "annotations"):
+            annotations = {k: np.array(v, np.float64).reshape(len(x)) for k, v in self.algorithm.annotations().items()}
+        self._ask_seconds += time.perf_counter() - began
+        return x, annotations
+
+    def _tell(self, x: torch.Tensor, evaluations: Evaluations, candidates: np.ndarray) -> None:
+        began = time.perf_counter()
+        with blame(self.name, "tell"):
+            self.algorithm.tell(x, replace(evaluations, candidates=candidates))
+        self._tell_seconds += time.perf_counter() - began
+        self.told += len(evaluations)
 
     def _replay(self, x: torch.Tensor, names: np.ndarray) -> list[Evaluations]:
         """What is on record of these candidates, the first of which has number `told`."""
@@ -231,26 +257,37 @@ class Search:
         table = self.log.read(self.told, self.told + count)
         recorded = table.column("digest").to_numpy()
         if not np.array_equal(recorded, names[:count]):
-            row = self.told + int(np.flatnonzero(recorded != names[:count])[0])
-            raise RecordError(
-                f"{self.log.directory}: the record does not match what {self.name} asks for at evaluation {row} "
-                "(another version of it, of torch, or another device?); start again with --fresh or in another --out"
-            )
+            raise self._mismatch(self.told + int(np.flatnonzero(recorded != names[:count])[0]))
         evaluations = to_evaluations(table)
         self.incumbent.update(x[:count], evaluations, self.told)
         return [evaluations]
 
+    def _mismatch(self, row: int) -> RecordError:
+        return RecordError(
+            f"{self.log.directory}: the record does not match what {self.name} asks for at evaluation {row} "
+            "(another version of it, of torch, or another device?); start again with --fresh or in another --out"
+        )
+
+    @staticmethod
+    def _index(first: int, names: np.ndarray, candidates: np.ndarray, generation: int) -> dict[str, np.ndarray]:
+        n = len(names)
+        return {
+            "evaluation": np.arange(first, first + n),
+            "candidate": candidates,
+            "generation": np.full(n, generation),
+            "digest": names,
+        }
+
     def _record(
         self,
         x: torch.Tensor,
-        names: np.ndarray,
-        rows: slice,
+        index: dict[str, np.ndarray],
         part: Evaluations,
         annotations: dict[str, np.ndarray],
         times: dict[str, np.ndarray],
         seconds: float,
     ) -> None:
-        n, first = len(part), self.told + rows.start
+        n, first = len(part), int(index["evaluation"][0])
         once = np.zeros((2, n))
         once[:, 0] = self._ask_seconds, self._tell_seconds
         self._ask_seconds = self._tell_seconds = 0.0
@@ -260,12 +297,9 @@ class Search:
             "ask": once[0],
             "tell": once[1],
         }
-        index = {
-            "evaluation": np.arange(first, first + n),
-            "generation": np.full(n, self.generation),
-            "digest": names,
-        }
-        own = {f"problem.{name}": values for name, values in times.items()}
+        if "worker" in times:
+            clock["worker"] = times["worker"]
+        own = {f"problem.{name}": values for name, values in times.items() if name != "worker"}
         variables = decoded(self.problem.space, x)
         self.log.append(block(part, self.problem.selected, index, annotations, variables, clock | own))
         self.incumbent.update(x, part, first)
@@ -276,9 +310,14 @@ class Search:
             self.log.flush()
             self._flushed = time.monotonic()
 
+    def _charged_evaluations(self) -> int:
+        gradient = self.algorithm.task.gradient
+        return -(-self.charged // gradient.samples) if self.charged and gradient else 0
+
     def _report(self, done: int) -> None:
+        done += self._charged_evaluations()
         spent = max(time.monotonic() - self._began, 1e-9)
-        rate = self._evaluated / spent
+        rate = (self._evaluated + self._charged_evaluations()) / spent
         remaining = (self.plan.budget - done) / rate if rate else math.nan
         if self.plan.time_limit is not None:
             remaining = min(remaining, max(0.0, self.plan.time_limit - self.elapsed))

@@ -1,6 +1,8 @@
 """One process's work on one run directory, between taking its lock and giving it back."""
 
+import contextlib
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,10 +10,11 @@ from typing import Any
 import torch
 
 from snnbench import registry
-from snnbench.algorithm import Algorithm, Task
+from snnbench.algorithm import Algorithm, Gradient, Task
 from snnbench.errors import RecordError, UsageError
 from snnbench.evaluations import Evaluations
 from snnbench.experiment import checkpoint
+from snnbench.experiment.asynchronous import AsynchronousSearch
 from snnbench.experiment.columns import to_evaluations
 from snnbench.experiment.digest import digests
 from snnbench.experiment.disk import plain, read_json, write_json
@@ -26,6 +29,7 @@ from snnbench.experiment.recommendation import Candidates, Jury, Point
 from snnbench.experiment.record import SCHEMA_VERSION, RunRecord, RunResult, source_hash, utc_now
 from snnbench.experiment.search import Search, blame, checked
 from snnbench.experiment.seeds import stream, streams
+from snnbench.experiment.workers import PooledEvaluator, WorkerPool
 from snnbench.parameters import resolve
 from snnbench.problem import Problem
 
@@ -47,6 +51,7 @@ def initial_content(plan: RunPlan, problem: Problem, prepared: float) -> dict[st
         "algorithm": {
             "name": registry.display_name("algorithm", plan.algorithm),
             "class": kind.__name__,
+            "reference": kind.capabilities.gradient,
             "parameters": plain(asdict(parameters)),
             "source_sha256": source_hash(plan.algorithm),
         },
@@ -88,14 +93,19 @@ def algorithm_parts(plan: RunPlan) -> tuple[Any, Any]:
     return kind, resolve(kind.Parameters, dict(plan.algorithm_settings), name)
 
 
-def build_algorithm(plan: RunPlan, problem: Problem) -> Algorithm:
-    """The plan's algorithm with its own random stream, on a prepared problem."""
+def build_algorithm(plan: RunPlan, problem: Problem, charge: Callable[[int], None]) -> Algorithm:
+    """The plan's algorithm with its own random stream, on a prepared problem; `charge` counts samples of gradients."""
     device = problem.context.device
 
     def initial(n: int) -> torch.Tensor:
         # A copy: candidates are moved into the box in place, the problem's own points must not be.
         return problem.space.clip_(problem.initial(n).to(device, torch.float32, copy=True))
 
+    def gradient(x: torch.Tensor, batch: int, generator: torch.Generator) -> tuple[float, torch.Tensor]:
+        charge(batch)
+        return problem.gradient(x, batch, generator)
+
+    kind, parameters = algorithm_parts(plan)
     task = Task(
         space=problem.space,
         objectives=problem.selected,
@@ -104,8 +114,10 @@ def build_algorithm(plan: RunPlan, problem: Problem) -> Algorithm:
         constraints=problem.constraints,
         device=device,
         noisy=problem.noisy,
+        workers=plan.eval_workers,
+        asynchronous=plan.asynchronous,
+        gradient=Gradient(gradient, problem.samples) if kind.capabilities.gradient else None,
     )
-    kind, parameters = algorithm_parts(plan)
     name = registry.display_name("algorithm", plan.algorithm)
     with blame(name, "its constructor"), torch.no_grad():
         algorithm: Algorithm = kind(task, parameters, stream(plan.seed, "algorithm"))
@@ -141,32 +153,54 @@ class Session:
         self.directory: Path = self.record.directory
         self.timings: dict[str, float] = self.record.content["timings"]
         parameters = resolve(EvaluationParameters, dict(self.plan.evaluation_settings), "evaluation")
+        self.pool = WorkerPool(self.plan, self.problem.context, self.plan.eval_workers)
         self.evaluator = Evaluator(self.problem, parameters, self.observer.on_message)
+        if self.plan.eval_workers > 1:
+            self.evaluator = PooledEvaluator(self.problem, parameters, self.observer.on_message, self.pool)
         self.name = registry.display_name("algorithm", self.plan.algorithm)
 
     def run(self) -> RunResult:
         """Do what is left to do of the run."""
         self.record.save(status="running", error=None, sessions=self.record.content["sessions"] + 1)
-        start = self._start()
-        self.algorithm = build_algorithm(self.plan, self.problem)
+        with contextlib.closing(self.pool):
+            start = self._start()
+            search = self._search(start)
+            with torch.no_grad():
+                ended = search.run()
+            self.timings["checkpoint"] += search.checkpoint_seconds
+            if self.pool.began is not None:
+                self.record.content["workers"] = {
+                    "count": self.pool.count,
+                    "asynchronous": self.plan.asynchronous,
+                    "utilisation": self.pool.utilisation,
+                }
+            if ended is None:
+                raise Interrupted(self.directory, self.log.stored, self.stop.number)
+            charged = {"charged_samples": search.charged} if search.charged else {}
+            self.record.save(stop=ended, evaluations=search.told, **charged)
+            self._recommend(search, start)
+            return self._complete(search)
+
+    def _search(self, start: list[Point]) -> Search:
+        """The search, where the last session left it."""
+        search: Search
+
+        def charge(samples: int) -> None:
+            search.charged += samples
+
+        self.algorithm = build_algorithm(self.plan, self.problem, charge)
         # Again, for an algorithm may have put numbers in the place of "chosen by the algorithm".
         self.record.content["algorithm"]["parameters"] = plain(asdict(self.algorithm.parameters))
         info = StartInfo(
             self.directory, self.problem.dimension, self.plan.budget, self.log.stored, self.problem.selected, start
         )
         self.observer.on_start(info)
-        search = Search(
+        parts = (
             self.plan, self.problem, self.algorithm, self.name, self.log, self.evaluator, self.stop, self.observer
-        )
+        )  # fmt: skip
+        search = AsynchronousSearch(*parts, pool=self.pool) if self.plan.asynchronous else Search(*parts)
         search.restore()
-        with torch.no_grad():
-            ended = search.run()
-        self.timings["checkpoint"] += search.checkpoint_seconds
-        if ended is None:
-            raise Interrupted(self.directory, self.log.stored, self.stop.number)
-        self.record.save(stop=ended, evaluations=search.told)
-        self._recommend(search, start)
-        return self._complete(search)
+        return search
 
     def _start(self) -> list[Point]:
         """What the initial design is worth: by the rule of the recommendation, kept for later sessions."""

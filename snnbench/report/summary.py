@@ -6,6 +6,7 @@ from snnbench.experiment.record import RunResult
 from snnbench.registry import display_name
 from snnbench.report.text import duration, number, percent, table
 
+REFERENCE = "uses gradients: a reference, not ranked among the gradient-free"
 # Metric, label, unit, whether it is a share; shown before and after where a problem measures it.
 _LINES = (
     ("accuracy", "test accuracy", "", True),
@@ -27,7 +28,15 @@ def summary(result: RunResult, objectives: list[str]) -> str:
     rate = result.evaluations / seconds if seconds else float("nan")
     made = f"{result.evaluations:,} evaluations in {duration(seconds)} ({number(rate)}/s)"
     ended = "" if result.stop == "budget" else f", ended by the {result.stop}"
-    lines = [title, made + ended + (", complete before" if result.cached else ""), ""]
+    lines = [title, made + ended + (", complete before" if result.cached else "")]
+    if result.workers and result.workers["utilisation"] is not None:
+        kind = "asynchronous, " if result.workers["asynchronous"] else ""
+        lines.append(
+            f"{result.workers['count']} workers, {kind}busy {percent(result.workers['utilisation'])} of the time"
+        )
+    if result.reference:
+        lines.append(REFERENCE)
+    lines.append("")
     if not result.final:
         return "\n".join([*lines, "no candidate could be evaluated: see the failure column of the record"])
     start = result.start[0] if result.start else None
@@ -47,9 +56,12 @@ def overview(results: list[tuple[RunResult, list[str]]]) -> str:
         name = objectives[0]
         values = [number(first[split][name]) if first else "failed" for split in ("search", "validation", "test")]
         problem, algorithm = display_name("problem", plan.problem), display_name("algorithm", plan.algorithm)
-        rows.append([problem, algorithm, str(plan.seed), f"{result.evaluations:,}", name, *values])
+        rows.append(
+            [problem, algorithm + "*" * result.reference, str(plan.seed), f"{result.evaluations:,}", name, *values]
+        )
     header = ["problem", "algorithm", "seed", "evaluations", "objective", "search", "validation", "test"]
-    return table(header, rows)
+    footnote = f"\n* {REFERENCE}" if any(result.reference for result, _ in results) else ""
+    return table(header, rows) + footnote
 
 
 def _objective_table(name: str, start: dict[str, Any] | None, end: dict[str, Any]) -> str:
@@ -62,7 +74,7 @@ def _objective_table(name: str, start: dict[str, Any] | None, end: dict[str, Any
 def _changes(start: dict[str, Any] | None, end: dict[str, Any]) -> list[str]:
     lines = []
     for metric, label, unit, share in _LINES:
-        if metric in end["test"]:
+        if not isinstance(_last(end["test"].get(metric, [])), list):
             shown = percent if share else number
             after = shown(_last(end["test"][metric])) + unit
             before = f"{shown(_last(start['test'][metric]))} -> " if start else ""
@@ -70,9 +82,9 @@ def _changes(start: dict[str, Any] | None, end: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _last(value: float | list[float]) -> float:
-    """The value after all steps of a metric that is recorded after every step."""
-    return value[-1] if isinstance(value, list) else value
+def _last(value: Any) -> Any:
+    """The value after all steps of a metric that is recorded after every step; a list if it is no such metric."""
+    return value[-1] if isinstance(value, list) and value else value
 
 
 def _front(objectives: list[str], points: list[dict[str, Any]], most: int = 15) -> str:

@@ -217,3 +217,74 @@ class Unbuildable(Walk):
 
     def __init__(self, task: Any, parameters: Any = None, seed: int = 0) -> None:
         raise RuntimeError("not today")
+
+
+class Uneven(Bowl):
+    """A tenth of the candidates' time differs: those with a small first coordinate end ten times sooner."""
+
+    name = "uneven"
+
+    def measure(self, x: torch.Tensor, split: str) -> dict[str, np.ndarray]:
+        found = super().measure(x, split)
+        if split == "search":
+            time.sleep(self.parameters.sleep * float((9 * (x[:, 0] > 0.5)).sum()))
+        return found
+
+
+class Deadly(Bowl):
+    """Kills the process that evaluates a candidate with a large first coordinate."""
+
+    name = "deadly"
+
+    def measure(self, x: torch.Tensor, split: str) -> dict[str, np.ndarray]:
+        if split == "search" and (x[:, 0] > 0.9).any():
+            os.kill(os.getpid(), 9)
+        return super().measure(x, split)
+
+
+class Steady(Algorithm):
+    """Asynchronous: steps around the best that is known, and remembers what is pending."""
+
+    capabilities = Capabilities(asynchronous=True)
+    state = ("best", "value", "asked", "waiting", "log")
+
+    def __init__(self, task: Any, parameters: Any = None, seed: int = 0) -> None:
+        super().__init__(task, parameters, seed)
+        self.best = task.space.sample(1, self.generator)
+        self.value = float("1e9")
+        self.asked = 0
+        self.waiting: dict[int, float] = {}
+        self.log: list[int] = []
+
+    def ask(self) -> torch.Tensor:
+        self.rows = 1 if self.asked % 5 else 2  # now and then more than one at once
+        x = self.best + 0.4 * torch.randn(self.rows, self.task.space.dimension, generator=self.generator)
+        for row in self.task.space.clip_(x):
+            self.waiting[self.asked] = float(row[0])
+            self.asked += 1
+        return x
+
+    def tell(self, x: torch.Tensor, evaluations: Any) -> None:
+        for row, number in enumerate(evaluations.candidates.tolist()):
+            if self.waiting.pop(number) != float(x[row, 0]):
+                raise ValueError("told of another candidate than was asked for")
+            self.log = [*self.log, number]
+        value, index = evaluations.fitness.min(dim=0)
+        if value < self.value:
+            self.best, self.value = x[index : index + 1].clone(), float(value)
+
+    def annotations(self) -> dict[str, np.ndarray]:
+        return {"pending": np.full(self.rows, float(len(self.waiting)))}
+
+
+class Slope(Bowl):
+    """A bowl with a gradient, of 40 pretended samples."""
+
+    name = "slope"
+    differentiable = True
+    samples = 40
+
+    def gradient(self, x: torch.Tensor, batch: int, generator: torch.Generator) -> tuple[float, torch.Tensor]:
+        noise = torch.randn(len(x), generator=generator) / batch
+        error = x - self.parameters.optimum
+        return float(error.square().sum()), 2 * error + noise

@@ -251,3 +251,16 @@ def test_training_that_diverges_is_one_line(make, tmp_path, monkeypatch):
     with pytest.raises(SnnbenchError, match="source model diverged"):
         problem.prepare()
     assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_the_gradient_leads_downhill(digits):
+    generator = torch.Generator().manual_seed(3)
+    x = digits.initial(1)[0]
+    n = digits.samples
+    assert n == len(digits._samples["search"][1])
+    loss, gradient = digits.gradient(x, n, generator)
+    assert gradient.shape == (digits.dimension,)
+    lower, _ = digits.gradient(x - 0.05 * gradient / gradient.norm() * x.norm(), n, generator)
+    assert lower < loss
+    few = [digits.gradient(x, 32, torch.Generator().manual_seed(seed))[0] for seed in (0, 0, 1)]
+    assert few[0] == few[1] != few[2]
