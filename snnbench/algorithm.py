@@ -234,8 +234,8 @@ class Algorithm(ABC):
     def recommend(self) -> torch.Tensor | None:
         """Candidates (k, d) the algorithm stands for at the end, best first if it knows.
 
-        The experiment adds the best candidate it has seen, and picks among them on the validation split. ``None``
-        leaves it at that one.
+        The experiment adds the few best candidates it has seen, and picks among them on the validation split.
+        ``None`` leaves it at those.
         """
         return None
 

@@ -1,4 +1,7 @@
-"""What a run remembers of its candidates: the best one, or with several objectives the non-dominated ones.
+"""What a run remembers of its candidates: the few best, or with several objectives the non-dominated ones.
+
+With one objective more than the best is kept, so that validation has a choice: the best of a thousand on the search
+split owes some of its lead to chance.
 
 Candidates are looked at one after the other in the order of their evaluation, so how they were cut into chunks or
 generations changes nothing. Feasible candidates come before infeasible ones, those by total violation (Deb 2000).
@@ -13,6 +16,8 @@ from snnbench.evaluations import Evaluations
 
 ARCHIVE_SIZE = 100
 ARCHIVE_BYTES = 1 << 30
+BEST_SIZE = 10
+BEST_BYTES = 1 << 28
 
 
 def violations(evaluations: Evaluations) -> np.ndarray:
@@ -41,19 +46,22 @@ def crowding(points: np.ndarray) -> np.ndarray:
 
 
 class Incumbent:
-    """The best candidate, or an archive of non-dominated ones.
+    """The best different candidates, or an archive of non-dominated ones.
 
     Parameters
     ----------
     objectives
         Number of objectives m.
     dimension
-        Coordinates d of a candidate: archives of very large ones are kept below 1 GiB.
+        Coordinates d of a candidate. Of large ones fewer are kept: below 256 MiB with one objective (but always one),
+        below 1 GiB with several (but always ten).
     """
 
     def __init__(self, objectives: int, dimension: int) -> None:
-        memory = max(10, ARCHIVE_BYTES // (4 * dimension))
-        self.capacity = 1 if objectives == 1 else min(ARCHIVE_SIZE, memory)
+        if objectives == 1:
+            self.capacity = min(BEST_SIZE, max(1, BEST_BYTES // (4 * dimension)))
+        else:
+            self.capacity = min(ARCHIVE_SIZE, max(10, ARCHIVE_BYTES // (4 * dimension)))
         self.lowest = np.full(objectives, np.inf)
         self._keys = np.empty((0, 1 + objectives))
         self._rows: list[torch.Tensor] = []
@@ -65,10 +73,14 @@ class Incumbent:
         keys = np.column_stack([violations(evaluations), objectives])
         self.lowest = np.minimum(self.lowest, objectives.min(axis=0, initial=np.inf))
         for row in np.flatnonzero(np.isfinite(keys).all(axis=1)):
-            self._insert(keys[row], x[row : row + 1], first + int(row))
+            insert = self._insert_best if len(self.lowest) == 1 else self._insert
+            insert(keys[row], x[row : row + 1], first + int(row))
 
     def candidates(self) -> torch.Tensor | None:
-        """The candidates kept, (k, d), oldest first; ``None`` if every one so far has failed."""
+        """The candidates kept, (k, d): best first with one objective, else oldest first; ``None`` without any.
+
+        Of equals the older is better.
+        """
         return torch.cat(self._rows) if self._rows else None
 
     def state_dict(self) -> dict[str, Any]:
@@ -79,6 +91,18 @@ class Incumbent:
         """Continue from a `state_dict`."""
         self._keys, self._numbers, self.lowest = state["keys"], state["numbers"], state["lowest"]
         self._rows = [row.to(device) for row in state["rows"]]
+
+    def _insert_best(self, key: np.ndarray, candidate: torch.Tensor, number: int) -> None:
+        better = [bool(tuple(old) <= tuple(key)) for old in self._keys]
+        place = sum(better)
+        if place == self.capacity:
+            return
+        equal = [i for i in range(place) if np.array_equal(self._keys[i], key)]
+        if any(torch.equal(self._rows[i], candidate) for i in equal):
+            return
+        self._keys = np.insert(self._keys, place, key, axis=0)[: self.capacity]
+        self._rows = [*self._rows[:place], candidate.clone(), *self._rows[place:]][: self.capacity]
+        self._numbers = [*self._numbers[:place], number, *self._numbers[place:]][: self.capacity]
 
     def _insert(self, key: np.ndarray, candidate: torch.Tensor, number: int) -> None:
         if any(dominates(old, key) or np.array_equal(old, key) for old in self._keys):

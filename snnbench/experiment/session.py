@@ -237,7 +237,7 @@ class Session:
         write_json(self.directory / "recommendation.json", content | {"final": final})
 
     def _offered(self, search: Search) -> Candidates | None:
-        """What the algorithm recommends, then the best seen."""
+        """What the algorithm recommends, then the few best seen."""
         with blame(self.name, "recommend"), torch.no_grad():
             own = self.algorithm.recommend()
         blocks, sources = [], []
@@ -248,7 +248,9 @@ class Session:
         best = search.incumbent.candidates()
         if best is not None:
             blocks.append(best)
-            sources += ["best of the search" if len(self.problem.selected) == 1 else "archive"] * len(best)
+            several = len(self.problem.selected) > 1
+            others = "archive" if several else "among the best of the search"
+            sources += [others if several or row else "best of the search" for row in range(len(best))]
         if not blocks:
             return None
         x = torch.cat([b.to(torch.float32) for b in blocks]) if len(blocks) > 1 else blocks[0]

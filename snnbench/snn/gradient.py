@@ -15,8 +15,8 @@ from snnbench.snn.weights import Codec, attach
 class WeightGradient:
     """Cross-entropy of the mean logits and its surrogate gradient with respect to coordinates.
 
-    Batch normalisation uses the statistics of the batch, as in training. On a CPU a gradient is computed on one core, so
-    that it does not depend on how many there are.
+    Batch normalisation uses the statistics of the batch, as in training. On a CPU a gradient is computed on one core,
+    so that it does not depend on how many there are.
 
     Parameters
     ----------

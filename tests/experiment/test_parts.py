@@ -293,7 +293,7 @@ def test_best_is_the_first_of_equals_and_never_a_failure():
     incumbent.update(x[:1], found(np.inf), 0)
     assert incumbent.candidates() is None
     incumbent.update(x[1:], found(3.0, 2.0, 2.0, 5.0), 1)
-    assert incumbent.candidates().tolist() == [[2.0]]
+    assert incumbent.candidates().tolist() == [[2.0], [3.0], [1.0], [4.0]]
     assert incumbent.lowest.tolist() == [2.0]
 
 
@@ -301,7 +301,32 @@ def test_feasible_before_infeasible():
     incumbent = Incumbent(1, 1)
     x = torch.arange(4.0)[:, None]
     incumbent.update(x, found(0.1, 0.2, 9.0, 8.0, constraints=[2.0, 1.0, -1.0, 0.5]), 0)
-    assert incumbent.candidates().tolist() == [[2.0]]
+    assert incumbent.candidates().tolist() == [[2.0], [3.0], [1.0], [0.0]]
+
+
+@pytest.mark.parametrize("width", [1, 7, 100])
+def test_the_best_are_kept_whatever_the_batches(width):
+    rng = np.random.default_rng(1)
+    values = rng.integers(0, 12, 100).astype(float)  # many equals
+    values[[3, 50]] = np.inf
+    x = torch.arange(100.0)[:, None]
+    x[60] = x[int(np.argmin(values))]  # the best again
+    values[60] = values.min()
+    incumbent = Incumbent(1, 1)
+    for start in range(0, 100, width):
+        incumbent.update(x[start : start + width], found(*values[start : start + width]), start)
+    order = [i for i in np.argsort(values, kind="stable") if i != 60][:10]
+    assert incumbent.candidates()[:, 0].tolist() == x[order, 0].tolist()
+    copy = Incumbent(1, 1)
+    copy.load_state_dict(incumbent.state_dict(), torch.device("cpu"))
+    for one in (incumbent, copy):
+        one.update(torch.tensor([[-1.0]]), found(-1.0), 100)
+    assert torch.equal(copy.candidates(), incumbent.candidates())
+    assert len(copy.candidates()) == 10
+
+
+def test_fewer_of_the_best_are_kept_where_they_are_large():
+    assert [Incumbent(1, d).capacity for d in (10, 6_000_000, 21_000_000, 10**9)] == [10, 10, 3, 1]
 
 
 def test_archive_does_not_depend_on_batches_and_keeps_its_ends():

@@ -131,7 +131,7 @@ def test_what_cannot_be_asynchronous_is_refused(plan):
 def test_a_worker_that_dies_or_fails_is_one_line(tmp_path, plan, asynchronous):
     name, options = ("Steady" if asynchronous else "Walk"), {"eval_workers": 2, "asynchronous": asynchronous}
     deadly = plan(name, "Deadly", budget=60, **options)
-    with pytest.raises(SnnbenchError, match="worker . was killed by signal 9 .* resume, with fewer --eval-workers"):
+    with pytest.raises(SnnbenchError, match=r"worker . was killed by signal 9 .* resume, with fewer --eval-workers"):
         run(deadly, tmp_path)
     assert open_run(deadly.directory(tmp_path)).status == "failed"
     assert "algorithm" not in open_run(deadly.directory(tmp_path)).content["stop"]
