@@ -42,7 +42,7 @@ class CADEReleased(DifferentialEvolution):
     costs half. There the number of generations is 99; here the budget decides. The loop is otherwise the same.
     """
 
-    capabilities: ClassVar[Capabilities] = Capabilities()
+    capabilities: ClassVar[Capabilities] = Capabilities(asynchronous=True)
     Parameters: ClassVar[type] = CADEReleasedParameters
     reference: ClassVar[str] = (
         "R. Jiang, G. Du, S. Yu, Y. Guo, S. K. Goh and H.-K. Tang, CADE: Cosine Annealing Differential Evolution for "
@@ -54,7 +54,7 @@ class CADEReleased(DifferentialEvolution):
         p = self.parameters
         curve = Annealed(p.initial, p.floor)
         return Parts(
-            strategy=STRATEGIES["rand/1"],
+            strategies=(STRATEGIES["rand/1"],),
             crossover=CROSSOVERS["bin"],
             control=CosineAnnealing(curve, curve, "noise", p.period, clipped=False),
             population=p.population,

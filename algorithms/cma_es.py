@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from snnbench.algorithm import Algorithm, Capabilities, Evaluations, State, Task
-from snnbench.algorithms.initial_design import WIDTH, holds_weights
+from snnbench.algorithms.evolution_strategies import initial_step
 from snnbench.parameters import param
 
 
@@ -133,8 +133,13 @@ class CMAES(Algorithm):
             warnings.simplefilter("ignore")
             self.strategy.tell(self.drawn, values.tolist())
             if self.strategy.stop():
+                self._ended(self.strategy)
                 self.strategy = None
                 self.restarts += 1
+
+    def _ended(self, strategy: Any) -> None:
+        """Called when pycma stops a run."""
+        return None
 
     def _starts(self, fitness: np.ndarray) -> list[tuple[np.ndarray, float]]:
         """Points to start from, best first, and the initial step size from each, in widths of the box."""
@@ -142,36 +147,38 @@ class CMAES(Algorithm):
         width, order = self.upper - self.lower, np.argsort(fitness, kind="stable")
         starts = []
         for first in order.tolist():
-            step = float(self.parameters.sigma_box)
-            if holds_weights(self.task):
-                total = sum(float((((row - design[first]) / width) ** 2).mean()) for row in design)
-                spread = np.sqrt(total / max(1, len(design) - 1))
-                step = self.parameters.sigma_spread * spread or WIDTH
+            squares = [float((((row - design[first]) / width) ** 2).mean()) for row in design]
+            step = initial_step(self.task, squares, self.parameters.sigma_spread, self.parameters.sigma_box)
             starts.append((design[first].copy(), step))
         return starts
+
+    def _restart(self) -> tuple[np.ndarray, float, dict[str, Any]]:
+        """Where the next run starts, its initial step size in widths of the box, and options of pycma for it."""
+        if self.starts:
+            mean, step = self.starts[self.restarts % len(self.starts)]
+        else:
+            mean, step = self._anywhere(), self.parameters.sigma_box
+        return mean, step, {"popsize": self._population(), "maxiter": np.inf, "tolflatfitness": np.inf}
+
+    def _anywhere(self) -> np.ndarray:
+        return self.lower + (self.upper - self.lower) * self.rng.random(self.task.space.dimension)
 
     def _start(self) -> Any:
         import cma  # takes a second to import
 
-        width, d = self.upper - self.lower, self.task.space.dimension
-        if self.starts:
-            mean, step = self.starts[self.restarts % len(self.starts)]
-        else:
-            mean, step = self.lower + width * self.rng.random(d), self.parameters.sigma_box
+        mean, step, chosen = self._restart()
+        width = self.upper - self.lower
         scalar = np.ndim(width) == 0
         options = {
-            "popsize": self._population(),
             "CMA_diagonal": self.diagonal,
             "maxstd": float(width) / 3 if scalar else width / 3,  # pycma's own limit where it knows of bounds
-            "maxiter": np.inf,
-            "tolflatfitness": np.inf,
             "randn": lambda *shape: self.rng.standard_normal(shape),
             "seed": np.nan,  # leaves numpy's global generator alone
             "signals_filename": None,
             "verbose": -9,
             "verb_disp": 0,
             "verb_log": 0,
-        }
+        } | chosen
         if not scalar:
             options["CMA_stds"] = width
         with warnings.catch_warnings():

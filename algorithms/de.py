@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from snnbench.algorithm import Capabilities
-from snnbench.algorithms.differential_evolution import CROSSOVERS, STRATEGIES, Constant, DifferentialEvolution, Parts
+from snnbench.algorithms.differential_evolution import (
+    BOUNDS,
+    CROSSOVERS,
+    STRATEGIES,
+    Constant,
+    DifferentialEvolution,
+    Parts,
+)
 from snnbench.parameters import param
 
 
@@ -20,6 +27,7 @@ class DEParameters:
     cr: float = param(0.9, "crossover rate CR", low=0, high=1, source="Storn and Price 1997: 0.9 to try first")
     strategy: str = param("rand/1", "mutation", choices=tuple(STRATEGIES), source="Storn and Price 1997")
     crossover: str = param("bin", "binomial or exponential crossover", choices=tuple(CROSSOVERS), source="ours")
+    bounds: str = param("clip", "what becomes of mutants outside the box", choices=tuple(BOUNDS), source="ours")
     population: int | None = param(None, "members; by default the problem's initial design", low=4, source="ours")
     p: float = param(0.1, "share of best members in current-to-pbest/1", low=0, high=1, source="ours")
     asynchronous: bool = param(False, "a trial replaces its target before the next trial is made", source="ours")
@@ -32,7 +40,7 @@ class DE(DifferentialEvolution):
     on up to 3e7 coordinates in place.
     """
 
-    capabilities: ClassVar[Capabilities] = Capabilities()
+    capabilities: ClassVar[Capabilities] = Capabilities(asynchronous=True)
     Parameters: ClassVar[type] = DEParameters
     reference: ClassVar[str] = (
         "R. Storn and K. Price, Differential Evolution - A Simple and Efficient Heuristic for Global Optimization over "
@@ -43,9 +51,10 @@ class DE(DifferentialEvolution):
         """Constant F and CR; strategy and crossover as named."""
         p = self.parameters
         return Parts(
-            strategy=STRATEGIES[p.strategy],
+            strategies=(STRATEGIES[p.strategy],),
             crossover=CROSSOVERS[p.crossover],
             control=Constant(p.f, p.cr),
+            repair=BOUNDS[p.bounds],
             population=p.population,
             best_share=p.p,
             asynchronous=p.asynchronous,

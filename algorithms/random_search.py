@@ -28,7 +28,9 @@ class RandomSearch(Algorithm):
     worthless beside the initial design: there this algorithm shows what the design alone is worth.
     """
 
-    capabilities: ClassVar[Capabilities] = Capabilities(objectives=None, constraints=True, discrete=True)
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        objectives=None, constraints=True, discrete=True, asynchronous=True
+    )
     Parameters: ClassVar[type] = RandomSearchParameters
     state: ClassVar[tuple[str, ...]] = ("begun",)
     reference: ClassVar[str] = (
@@ -39,6 +41,7 @@ class RandomSearch(Algorithm):
 
     def ask(self) -> torch.Tensor:
         if not self.begun:
+            self.begun = True  # here and not when told: in an asynchronous run the design may still be pending
             design = self.task.initial(LARGEST_DESIGN)
             if len(design):
                 return design.to(self.task.device, self.task.dtype, copy=True)
@@ -46,4 +49,4 @@ class RandomSearch(Algorithm):
         return self.task.space.sample(batch, self.generator).to(self.task.dtype)
 
     def tell(self, x: torch.Tensor, evaluations: Evaluations) -> None:
-        self.begun = True
+        return None

@@ -181,6 +181,9 @@ class Algorithm(ABC):
         Full citation.
     requires, extra
         Modules beyond the core that it imports, where it uses them; and the extra of snnbench that brings them.
+    family
+        Kind of algorithm under which ``snnbench list`` shows it: "differential evolution", "evolution strategy",
+        "swarm", "genetic", "multi-objective", "Bayesian", "sampling", "gradient reference", or one of your own.
 
     Examples
     --------
@@ -201,6 +204,7 @@ class Algorithm(ABC):
     capabilities: ClassVar[Capabilities] = Capabilities()
     requires: ClassVar[tuple[str, ...]] = ()
     extra: ClassVar[str] = ""
+    family: ClassVar[str] = ""
     Parameters: ClassVar[type] = NoParameters
     state: ClassVar[tuple[str, ...]] = ()
     reference: ClassVar[str] = ""

@@ -15,6 +15,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal
 
+from snnbench import declared
 from snnbench.errors import UsageError, unknown
 
 Kind = Literal["algorithm", "problem"]
@@ -37,24 +38,24 @@ class Entry:
             raise UsageError(f"{self.kind} {self.name} ({self.target}) cannot be loaded: {error}") from error
         return loaded
 
+    def declares(self, key: str) -> Any:
+        """A class attribute that is a literal, or inherited as one, read without importing its module.
+
+        ``None`` if there is none or it cannot be read. `Capabilities` come as a dict of all their fields.
+        """
+        module, _, name = self.target.partition(":")
+        try:
+            value = declared.attribute(module, name, key)
+            if isinstance(value, ast.Call):
+                return declared.arguments(value, "snnbench.algorithm", "Capabilities")
+        except declared.Unreadable:
+            return None
+        return value
+
     def summary(self) -> str:
         """First line of the class's docstring, read without importing its module ("" if it cannot be found)."""
-        module, _, attribute = self.target.partition(":")
-        try:
-            spec = importlib.util.find_spec(module)
-            if spec is None or spec.origin is None:
-                return ""
-            return class_summary(Path(spec.origin).read_text(encoding="utf-8"), attribute)
-        except (ImportError, OSError, SyntaxError, ValueError):
-            return ""
-
-
-def class_summary(source: str, name: str) -> str:
-    """First docstring line of class `name` in Python source text."""
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.ClassDef) and node.name == name:
-            return (ast.get_docstring(node) or "").partition("\n")[0]
-    return ""
+        module, _, name = self.target.partition(":")
+        return declared.summary(module, name)
 
 
 @cache

@@ -1,34 +1,86 @@
 """Where mutation factors F and crossover rates CR come from: constants, cosine schedules, adaptation."""
 
+import copy
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
 
+class Settings(NamedTuple):
+    """How the n trials of a generation are to be made, (n,) each.
+
+    Attributes
+    ----------
+    factors, rates
+        F and CR.
+    strategies
+        Position of the mutation strategy in `Parts.strategies`; ``None`` for the first.
+    shares
+        Share of best members that count as "pbest"; ``None`` for `Parts.best_share`.
+    """
+
+    factors: np.ndarray
+    rates: np.ndarray
+    strategies: np.ndarray | None = None
+    shares: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of n trials, (n,) each.
+
+    Attributes
+    ----------
+    targets
+        The members they were for.
+    factors, rates, strategies
+        What they were made with.
+    parents, trials
+        Fitness of the target when the trial was told, and of the trial.
+    """
+
+    targets: np.ndarray
+    factors: np.ndarray
+    rates: np.ndarray
+    strategies: np.ndarray
+    parents: np.ndarray
+    trials: np.ndarray
+
+    @property
+    def improved(self) -> np.ndarray:
+        """Whether each trial is better than its target."""
+        return self.trials < self.parents
+
+    @property
+    def gains(self) -> np.ndarray:
+        """By how much the better ones are better, positive and finite."""
+        with np.errstate(invalid="ignore"):
+            gain = (self.parents - self.trials)[self.improved]
+        finite = gain[np.isfinite(gain)]
+        # A target that had failed is improved on without measure: as much as the most that was measured.
+        return np.where(np.isfinite(gain), gain, finite.max(initial=0.0) or 1.0)
+
+
 class Control(ABC):
-    """Source of F and CR. Asked once per generation, told afterwards what became of the trials."""
+    """Source of F and CR, and of the mutation strategy where there are several.
+
+    Asked once per generation, told afterwards what became of the trials. In an asynchronous run, N trials that were
+    told one after the other count as a generation.
+    """
 
     def begin(self, generations: int) -> None:
         """Called once, before the first `sample`, with the number of generations the budget allows."""
         return None
 
     @abstractmethod
-    def sample(self, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """F and CR for the trials of one generation, (size,) float64 each."""
+    def sample(self, size: int, rng: np.random.Generator) -> Settings:
+        """Settings for the ``size`` trials of one generation; trials for the same member are neighbours."""
 
-    def learn(self, factors: np.ndarray, rates: np.ndarray, parents: np.ndarray, trials: np.ndarray) -> None:
-        """Adapt to a finished generation.
-
-        Parameters
-        ----------
-        factors, rates
-            What `sample` gave, (N,).
-        parents, trials
-            Fitness of each target before the generation and of its trial, (N,).
-        """
+    def learn(self, outcome: Outcome, rng: np.random.Generator) -> None:
+        """Adapt to a finished generation: the trials, or for each member the best of its trials."""
         return None
 
     def state_dict(self) -> dict[str, Any]:
@@ -36,8 +88,8 @@ class Control(ABC):
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a `state_dict`."""
-        vars(self).update(state)
+        """Continue from a `state_dict`, which keeps its own lists."""
+        vars(self).update(copy.deepcopy(state))
 
 
 class Constant(Control):
@@ -47,8 +99,8 @@ class Constant(Control):
         self.factor = factor
         self.rate = rate
 
-    def sample(self, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        return np.full(size, self.factor), np.full(size, self.rate)
+    def sample(self, size: int, rng: np.random.Generator) -> Settings:
+        return Settings(np.full(size, self.factor), np.full(size, self.rate))
 
 
 @dataclass(frozen=True)
@@ -117,7 +169,7 @@ class CosineAnnealing(Control):
     def begin(self, generations: int) -> None:
         self.period = self.period or max(1, generations)
 
-    def sample(self, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def sample(self, size: int, rng: np.random.Generator) -> Settings:
         if self.schedule == "hold" and self.improved > 1:
             self.held += 1
         else:
@@ -126,10 +178,10 @@ class CosineAnnealing(Control):
                 values = [curve.clip(value) for curve, value in zip(self.curves, values, strict=True)]
             self.values = values
         self.generation += 1
-        return np.full(size, self.values[0]), np.full(size, self.values[1])
+        return Settings(np.full(size, self.values[0]), np.full(size, self.values[1]))
 
-    def learn(self, factors: np.ndarray, rates: np.ndarray, parents: np.ndarray, trials: np.ndarray) -> None:
-        self.improved = int((trials < parents).sum())
+    def learn(self, outcome: Outcome, rng: np.random.Generator) -> None:
+        self.improved = int(outcome.improved.sum())
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -147,3 +199,50 @@ class CosineAnnealing(Control):
         if self.schedule == "oscillating":
             return curve.oscillation(self.generation, period)
         return curve.noisy_cosine(self.generation - self.held, period, rng)
+
+
+class Scaled(Control):
+    """A schedule over an adaptive control: F and CR of each trial are multiplied by X / X0 of the schedule.
+
+    The adaptive control learns from what it proposed itself, before multiplication: otherwise it would shrink its
+    means along with the schedule, and the schedule would count twice.
+
+    Parameters
+    ----------
+    schedule
+        Its values, as shares of its initial ones, are the multipliers.
+    inner
+        The control whose F and CR are scaled.
+    """
+
+    def __init__(self, schedule: CosineAnnealing, inner: Control) -> None:
+        self.schedule = schedule
+        self.inner = inner
+        self.scale = [1.0, 1.0]
+
+    def begin(self, generations: int) -> None:
+        self.schedule.begin(generations)
+        self.inner.begin(generations)
+
+    def sample(self, size: int, rng: np.random.Generator) -> Settings:
+        values = self.schedule.sample(1, rng)
+        curves = self.schedule.curves
+        self.scale = [
+            max(float(value[0]) / curve.initial, 1e-12) if curve.initial else 1.0
+            for value, curve in zip(values[:2], curves, strict=True)
+        ]
+        proposed = self.inner.sample(size, rng)
+        return proposed._replace(factors=proposed.factors * self.scale[0], rates=proposed.rates * self.scale[1])
+
+    def learn(self, outcome: Outcome, rng: np.random.Generator) -> None:
+        self.schedule.learn(outcome, rng)
+        by_f, by_cr = (1 / scale for scale in self.scale)
+        self.inner.learn(replace(outcome, factors=outcome.factors * by_f, rates=outcome.rates * by_cr), rng)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"schedule": self.schedule.state_dict(), "inner": self.inner.state_dict(), "scale": list(self.scale)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.schedule.load_state_dict(state["schedule"])
+        self.inner.load_state_dict(state["inner"])
+        self.scale = list(state["scale"])

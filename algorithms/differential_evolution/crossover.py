@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from snnbench.algorithms.differential_evolution.bernoulli import bernoulli
+
 SPARSE = 1 / 64
 """Below this share of crossed coordinates, cells are written one by one instead of blending whole rows."""
 
@@ -55,8 +57,21 @@ class Crossover(ABC):
         """The crossed coordinates (k,) of one trial, int64."""
 
     @abstractmethod
-    def weights(self, trials: slice, columns: slice, out: torch.Tensor) -> None:
-        """Write 1 where a trial takes the mutant and 0 where it keeps its target; `out` is (trials, columns)."""
+    def weights(self, trials: slice, columns: slice, out: torch.Tensor, rng: np.random.Generator | None = None) -> None:
+        """Write 1 where a trial takes the mutant and 0 where it keeps its target; `out` is (trials, columns).
+
+        Draws come from ``rng`` if given, so that parts of a generation can be made side by side.
+        """
+
+    def mask(self, trial: int, columns: slice, rng: np.random.Generator) -> torch.Tensor:
+        """The weights of one trial on a CPU, as bytes (columns,)."""
+        out = torch.empty(1, columns.stop - columns.start, dtype=torch.uint8)
+        self.weights(slice(trial, trial + 1), columns, out, rng)
+        return out[0]
+
+    def complete(self, trial: int) -> bool:
+        """Whether the trial takes the whole mutant for certain, so that its weights need not be drawn."""
+        return False
 
     def cells(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """All crossed cells as pairs (trial, coordinate) of int64 arrays (k,), some `CELLS` at a time."""
@@ -77,19 +92,20 @@ class Crossover(ABC):
 class BinomialCrossover(Crossover):
     """Every coordinate crosses with probability CR, independently (Storn and Price 1997).
 
-    Where CR is small, the *number* of crossed coordinates is drawn from Binomial(d, CR) and then which they are:
+    Where all CR are small, the *number* of crossed coordinates is drawn from Binomial(d, CR) and then which they are:
     the same distribution, exact for any CR (uniform float32 numbers cannot express a CR below 6e-8) and without
-    work per coordinate. For larger CR a coordinate crosses if a random 16-bit integer (on the CPU; a float32 on
-    other devices) lies below CR, so there CR is rounded to 2^-16 (2^-24).
+    work per coordinate. For larger CR every coordinate draws a bit of exactly that probability on a CPU (`bernoulli`);
+    on other devices a coordinate crosses if a random float32 lies below CR, so there CR is rounded to 2^-24.
     """
 
     def __init__(
         self, rates: np.ndarray, dimension: int, forced: bool, rng: np.random.Generator, generator: torch.Generator
     ) -> None:
         super().__init__(rates, dimension, forced, rng, generator)
+        self.rates = np.clip(rates, 0.0, 1.0)
         self.sparse = bool(rates.max() <= SPARSE)
         self.always = rng.integers(dimension, size=len(rates)) if forced else np.empty(0, np.int64)
-        self.counts = rng.binomial(dimension, rates) if self.sparse else np.zeros(len(rates), np.int64)
+        self.counts = rng.binomial(dimension, self.rates) if self.sparse else np.zeros(len(rates), np.int64)
 
     def cells_of(self, trial: int) -> np.ndarray:
         column = self.rng.choice(self.dimension, self.counts[trial], replace=False, shuffle=False)
@@ -100,24 +116,21 @@ class BinomialCrossover(Crossover):
         column.sort()  # memory is then read in order, which for 10^5 cells of 10^7 is several times faster
         return column
 
-    def weights(self, trials: slice, columns: slice, out: torch.Tensor) -> None:
+    def complete(self, trial: int) -> bool:
+        return bool(self.rates[trial] == 1)
+
+    def weights(self, trials: slice, columns: slice, out: torch.Tensor, rng: np.random.Generator | None = None) -> None:
         rates = self.rates[trials]
         if out.device.type == "cpu":
-            # Four 16-bit numbers from each 64-bit draw, compared in place: several times faster than uniform_().
-            words = self.rng.bit_generator.random_raw(-(-out.numel() // 4))
-            random = torch.from_numpy(words.view(np.int16)[: out.numel()]).view(out.shape)
-            share = np.rint(rates * 65536).astype(np.int64)
-            last = (np.maximum(share, 1) - 1 - 32768).astype(np.int16)  # crosses if random <= last
-            out.copy_(random.le_(int(last[0]) if len(last) == 1 else torch.from_numpy(last)[:, None]))
-            for row in np.flatnonzero(share == 0).tolist():  # a CR that rounds to 0: no 16-bit comparison says never
-                out[row].zero_()
+            out.copy_(torch.from_numpy(bernoulli(rates, out.shape[1], rng or self.rng)))
         else:
             limits = torch.from_numpy(rates).to(out)
             out.uniform_(generator=self.generator).lt_(limits[:, None])
         if self.forced:
-            for row, column in enumerate((self.always[trials] - columns.start).tolist()):
-                if 0 <= column < out.shape[1]:
-                    out[row, column] = 1
+            column = self.always[trials] - columns.start
+            row = np.flatnonzero((column >= 0) & (column < out.shape[1]))
+            if len(row):
+                out[torch.from_numpy(row), torch.from_numpy(column[row])] = 1
 
 
 class ExponentialCrossover(Crossover):
@@ -143,7 +156,7 @@ class ExponentialCrossover(Crossover):
         cells: np.ndarray = (self.start[trial] + np.arange(self.length[trial])) % self.dimension
         return cells
 
-    def weights(self, trials: slice, columns: slice, out: torch.Tensor) -> None:
+    def weights(self, trials: slice, columns: slice, out: torch.Tensor, rng: np.random.Generator | None = None) -> None:
         out.zero_()
         for row, (start, length) in enumerate(zip(self.start[trials], self.length[trials], strict=True)):
             for first in (start, start - self.dimension):  # the run, and the part of it that wraps around

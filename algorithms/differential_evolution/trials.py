@@ -1,115 +1,188 @@
 """From donors and crossover to trials: the passes over coordinates, in blocks that bound memory and stay in cache."""
 
+import itertools
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 
+from snnbench.algorithms.differential_evolution.bounds import Repair, clip
 from snnbench.algorithms.differential_evolution.crossover import Crossover
-from snnbench.algorithms.differential_evolution.mutation import Donors, mutate, mutate_cells
+from snnbench.algorithms.differential_evolution.mutation import mutate, mutate_cells
 
 BLOCK = {"cpu": 1 << 18, "cuda": 1 << 23}
-"""Coordinates handled at once: on a CPU a block and its temporaries stay in the cache of one core, on a GPU a block
-keeps it busy for longer than a launch takes."""
+"""Coordinates handled at once: on a CPU a block and its temporaries stay in cache, on a GPU a block keeps it busy for
+longer than a launch takes."""
 
-LONG_ROW = 1 << 16
+LONG_ROW = 1 << 15
 """From this dimension on, a CPU handles one trial at a time: reading donors in place beats gathering copies of them."""
 
+STRETCH = (1 << 15) - 64
+"""Coordinates of a long row handled at once: just too few for torch to share them out among its threads, since here
+whole stretches are shared out, arithmetic and drawing alike."""
 
-def make_trials(
-    population: torch.Tensor,
-    targets: np.ndarray,
-    donors: Donors,
-    factors: np.ndarray,
-    crossover: Crossover,
-    out: torch.Tensor,
-) -> None:
+SPAN = 8 * STRETCH
+"""Coordinates whose crossover is drawn at once."""
+
+SHARE = 8 * SPAN
+"""Coordinates of a trial that one thread makes on end, from a random stream of their own: the same trials come out
+however many threads there are."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What n trials are made of. All rows are rows of one tensor, the pool (rows, d).
+
+    Attributes
+    ----------
+    targets, base
+        (n,) Row of each trial's target, and of the member that its mutant starts from.
+    differences
+        Triples (scale, plus, minus) of (n,) arrays: scaled differences of two rows, added to the base.
+    crossover
+        Drawn for these n trials.
+    lower, upper
+        The box, of shape (d,) or (), on the pool's device.
+    repair
+        What becomes of mutants outside it.
+    rng
+        Source of what is drawn here.
+    """
+
+    targets: np.ndarray
+    base: np.ndarray
+    differences: tuple[tuple[np.ndarray, np.ndarray, np.ndarray], ...]
+    crossover: Crossover
+    lower: torch.Tensor
+    upper: torch.Tensor
+    repair: Repair
+    rng: np.random.Generator
+
+    def mend(self, mutant: torch.Tensor, target: torch.Tensor, columns: slice, rng: np.random.Generator) -> None:
+        """Apply `repair` to a block of mutants."""
+        if self.repair is clip:
+            return
+        lower, upper = self.lower, self.upper
+        if lower.ndim:
+            lower, upper = lower[columns], upper[columns]
+        elif mutant.device.type == "cpu":
+            low, high = torch.aminmax(mutant)
+            if low >= lower and high <= upper:
+                return
+        self.repair(mutant, target, lower, upper, rng)
+
+
+def make_trials(pool: torch.Tensor, recipe: Recipe, out: Sequence[torch.Tensor]) -> None:
     """Mutation and crossover of n trials.
 
     Parameters
     ----------
-    population
-        (N, d); only read.
-    targets, donors, factors
-        Row of the target, donors and mutation factor F of each trial, (n,).
-    crossover
-        Drawn for these n trials.
+    pool
+        (rows, d); only read.
+    recipe
+        What they are made of.
     out
-        (n, d), overwritten; must not overlap the population.
+        n tensors (d,), or one (n, d); overwritten; must not overlap the pool.
     """
-    if crossover.sparse:
-        _write_cells(population, targets, donors, factors, crossover, out)
-    elif out.device.type == "cpu" and out.shape[1] >= LONG_ROW:
-        _write_rows(population, targets, donors, factors, crossover, out)
+    if recipe.crossover.sparse:
+        _write_cells(pool, recipe, out)
+    elif pool.device.type == "cpu" and pool.shape[1] >= LONG_ROW:
+        _write_rows(pool, recipe, out)
     else:
-        _write_blocks(population, targets, donors, factors, crossover, out)
+        _write_blocks(pool, recipe, out)
 
 
-def _write_cells(
-    population: torch.Tensor,
-    targets: np.ndarray,
-    donors: Donors,
-    factors: np.ndarray,
-    crossover: Crossover,
-    out: torch.Tensor,
-) -> None:
-    for trial, target in enumerate(targets.tolist()):
-        out[trial].copy_(population[target])
-    for trials, columns in crossover.cells():
-        where = torch.from_numpy(trials).to(out.device), torch.from_numpy(columns).to(out.device)
-        out[where] = mutate_cells(population, donors, factors, trials, columns)
+def _write_cells(pool: torch.Tensor, recipe: Recipe, out: Sequence[torch.Tensor]) -> None:
+    for trial, target in enumerate(recipe.targets.tolist()):
+        out[trial].copy_(pool[target])
+    for trials, columns in recipe.crossover.cells():
+        where = torch.from_numpy(columns).to(pool.device)
+        value = mutate_cells(pool, recipe.base, recipe.differences, trials, columns)
+        if recipe.repair is not clip:
+            rows = torch.from_numpy(recipe.targets[trials]).to(pool.device)
+            lower, upper = recipe.lower, recipe.upper
+            if lower.ndim:
+                lower, upper = lower[where], upper[where]
+            recipe.repair(value, pool[rows, where], lower, upper, recipe.rng)
+        if isinstance(out, torch.Tensor):
+            out[torch.from_numpy(trials).to(pool.device), where] = value
+            continue
+        edges = np.searchsorted(trials, np.arange(trials[0], trials[-1] + 2))
+        for trial, (left, right) in enumerate(itertools.pairwise(edges.tolist()), start=int(trials[0])):
+            out[trial][where[left:right]] = value[left:right]
 
 
-def _write_rows(
-    population: torch.Tensor,
-    targets: np.ndarray,
-    donors: Donors,
-    factors: np.ndarray,
-    crossover: Crossover,
-    out: torch.Tensor,
-) -> None:
-    d = out.shape[1]
-    members = population.unbind(0)
-    chosen = [targets, donors.base, *(row for pair in donors.differences for row in pair)]
-    block = min(d, BLOCK["cpu"])
-    buffers = torch.empty(3, block, dtype=out.dtype)
-    for trial, rows in enumerate(zip(*(index.tolist() for index in chosen), strict=True)):
-        factor = float(factors[trial])
-        for left in range(0, d, block):
-            width = min(block, d - left)
-            target, base, *pairs = (members[row].narrow(0, left, width) for row in rows)
-            mutant, weight, scratch = buffers[:, :width].unbind(0)
-            mutate(base, zip(pairs[::2], pairs[1::2], strict=True), factor, mutant, scratch)
-            crossover.weights(slice(trial, trial + 1), slice(left, left + width), weight[None])
-            _blend(target, mutant, weight, out[trial].narrow(0, left, width))
+def _write_rows(pool: torch.Tensor, recipe: Recipe, out: Sequence[torch.Tensor]) -> None:
+    d, members = pool.shape[1], pool.unbind(0)
+    seed = recipe.rng.integers(1 << 62)
+    tasks = [(trial, start) for trial in range(len(recipe.targets)) for start in range(0, d, SHARE)]
+    threads = min(torch.get_num_threads(), len(tasks))
+    stretch = STRETCH if torch.get_num_threads() > 1 else 4 * STRETCH
+    repaired = recipe.repair is not clip
+
+    def make(task: tuple[int, int]) -> None:
+        trial, start = task
+        rng = np.random.Generator(np.random.SFC64([seed, trial, start]))
+        complete = recipe.crossover.complete(trial)
+        scales = [float(scale[trial]) for scale, _, _ in recipe.differences]
+        donors = [recipe.targets[trial], recipe.base[trial]]
+        donors += [row[trial] for _, *pair in recipe.differences for row in pair]
+        buffer = torch.empty(min(d, stretch), dtype=pool.dtype)
+        for left in range(start, min(start + SHARE, d), SPAN):
+            columns = slice(left, min(left + SPAN, start + SHARE, d))
+            mask = None if complete else recipe.crossover.mask(trial, columns, rng).split(stretch)
+            views = (members[row][columns].split(stretch) for row in donors)
+            for part, (mutant, old, base, *pairs) in enumerate(
+                zip(out[trial][columns].split(stretch), *views, strict=True)
+            ):
+                mutate(base, zip(scales, pairs[::2], pairs[1::2], strict=True), mutant)
+                if repaired:
+                    first = left + part * stretch
+                    recipe.mend(mutant, old, slice(first, first + len(mutant)), rng)
+                if mask is not None:
+                    weight = buffer if len(mutant) == len(buffer) else buffer[: len(mutant)]
+                    weight.copy_(mask[part])
+                    torch.lerp(old, mutant, weight, out=mutant)
+
+    if threads == 1:
+        for task in tasks:
+            make(task)
+        return
+    with ThreadPoolExecutor(threads) as executor:
+        for _ in executor.map(make, tasks):
+            pass
 
 
-def _write_blocks(
-    population: torch.Tensor,
-    targets: np.ndarray,
-    donors: Donors,
-    factors: np.ndarray,
-    crossover: Crossover,
-    out: torch.Tensor,
-) -> None:
-    n, d = out.shape
-    block = BLOCK.get(out.device.type, BLOCK["cpu"])
+def _write_blocks(pool: torch.Tensor, recipe: Recipe, out: Sequence[torch.Tensor]) -> None:
+    n, d, device = len(recipe.targets), pool.shape[1], pool.device
+    block = BLOCK.get(device.type, BLOCK["cpu"])
     height, width = max(1, block // d), min(d, block)
+    complete = all(recipe.crossover.complete(trial) for trial in range(n))
     for top in range(0, n, height):
         some = slice(top, min(top + height, n))
-        factor = torch.from_numpy(factors[some]).to(out)[:, None]
+        scales = [torch.from_numpy(scale[some]).to(pool)[:, None] for scale, _, _ in recipe.differences]
         for left in range(0, d, width):
             columns = slice(left, min(left + width, d))
-            part = population[:, columns]
+            part = pool[:, columns]
 
             def take(row: np.ndarray, part: torch.Tensor = part, some: slice = some) -> torch.Tensor:
                 return part.index_select(0, torch.from_numpy(row[some]).to(part.device))
 
-            target = take(targets)
-            mutant, weight = torch.empty_like(target), torch.empty_like(target)
-            mutate(take(donors.base), ((take(plus), take(minus)) for plus, minus in donors.differences), factor, mutant)
-            crossover.weights(some, columns, weight)
-            _blend(target, mutant, weight, out[some, columns])
-
-
-def _blend(target: torch.Tensor, mutant: torch.Tensor, weight: torch.Tensor, out: torch.Tensor) -> None:
-    # A weight of 0 gives the target and 1 the mutant, exactly; and unlike `where`, lerp is vectorised.
-    torch.lerp(target, mutant, weight, out=out)
+            target = take(recipe.targets)
+            mutant = torch.empty_like(target)
+            pairs = ((take(plus), take(minus)) for _, plus, minus in recipe.differences)
+            differences = ((scale, *pair) for scale, pair in zip(scales, pairs, strict=True))
+            mutate(take(recipe.base), differences, mutant)
+            recipe.mend(mutant, target, columns, recipe.rng)
+            if not complete:
+                weight = torch.empty_like(target)
+                recipe.crossover.weights(some, columns, weight)
+                # A weight of 0 gives the target and 1 the mutant, exactly; and unlike `where`, lerp is vectorised.
+                torch.lerp(target, mutant, weight, out=mutant)
+            if isinstance(out, torch.Tensor):
+                out[some, columns] = mutant
+            else:
+                for row, trial in zip(mutant, out[some], strict=True):
+                    trial[columns] = row

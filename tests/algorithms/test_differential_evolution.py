@@ -14,7 +14,7 @@ from snnbench.algorithms.initial_design import fill
 from snnbench.errors import UsageError
 from snnbench.space import RealVector, SearchSpace
 
-FAMILY = ["de", "cade", "cade-released"]
+FAMILY = ["de", "cade", "cade-released", "jde", "jade", "sade", "code", "shade", "lshade"]
 
 
 def started(toys, name, fitness, **overrides):

@@ -5,10 +5,11 @@ import pytest
 import torch
 from scipy import stats
 
-from snnbench.algorithms.differential_evolution import STRATEGIES
+from snnbench.algorithms.differential_evolution import STRATEGIES, Pool
+from snnbench.algorithms.differential_evolution.bounds import BOUNDS, clip
 from snnbench.algorithms.differential_evolution.crossover import BinomialCrossover
 from snnbench.algorithms.differential_evolution.mutation import distinct
-from snnbench.algorithms.differential_evolution.trials import BLOCK, LONG_ROW, make_trials
+from snnbench.algorithms.differential_evolution.trials import BLOCK, LONG_ROW, SHARE, Recipe, make_trials
 
 N = 9
 FITNESS = np.array([5.0, 3.0, 8.0, 1.0, 9.0, 4.0, np.inf, 2.0, 7.0])
@@ -42,7 +43,29 @@ FORMULAS = {
     "current-to-best/1": lambda x, i, r, best, pbest, f: x[i] + f * (x[best] - x[i]) + f * (x[r[0]] - x[r[1]]),
     "current-to-pbest/1": lambda x, i, r, best, pbest, f: x[i] + f * (x[pbest] - x[i]) + f * (x[r[0]] - x[r[1]]),
     "rand/2": lambda x, i, r, best, pbest, f: x[r[0]] + f * (x[r[1]] - x[r[2]]) + f * (x[r[3]] - x[r[4]]),
+    "current-to-best/2": lambda x, i, r, best, pbest, f: (
+        x[i] + f * (x[best] - x[i]) + f * (x[r[0]] - x[r[1]]) + f * (x[r[2]] - x[r[3]])
+    ),
+    "current-to-rand/1": lambda x, i, r, k, pbest, f: x[i] + k * (x[r[0]] - x[i]) + f * (x[r[1]] - x[r[2]]),
 }
+DRAWN = {"rand/1": 3, "rand/2": 5, "current-to-best/2": 4, "current-to-rand/1": 3}
+"""How many distinct members a strategy draws; the others draw two."""
+
+
+def made(population, donors, targets, crossover, repair=clip, box=(-1e9, 1e9), seed=0):
+    """Trials of these donors, all members of a population that is the whole pool."""
+    trials = torch.full_like(population[: len(targets)], torch.nan)
+    recipe = Recipe(
+        targets,
+        donors.base,
+        donors.differences,
+        crossover,
+        *(torch.tensor(bound, dtype=population.dtype) for bound in box),
+        repair,
+        np.random.default_rng(seed),
+    )
+    make_trials(population, recipe, trials)
+    return trials
 
 
 def test_every_strategy_has_its_formula():
@@ -58,19 +81,25 @@ def test_trials_follow_the_formula(name, dimension, rate):
     before = population.clone()
     targets = np.arange(N)
     factors = rng.uniform(0.2, 0.9, size=N)
-    drawn = np.random.default_rng(11)
-    donors = STRATEGIES[name].draw(targets, FITNESS, 0.3, drawn)
+    pool = Pool(targets, factors, np.full(N, 0.3), FITNESS)
+    donors = STRATEGIES[name].draw(pool, np.random.default_rng(11))
     crossover = BinomialCrossover(np.full(N, rate), dimension, True, rng, torch.Generator())
-    trials = torch.full_like(population, torch.nan)
-    make_trials(population, targets, donors, factors, crossover, trials)
+    trials = made(population, donors, targets, crossover)
 
     # the same draws again, to know which members were named
     repeat = np.random.default_rng(11)
-    r = distinct(targets, N, 3 if name == "rand/1" else 5 if name == "rand/2" else 2, repeat)
-    pbest = repeat.choice(np.argsort(FITNESS)[:3], N)
+    best = np.full(N, 3)
+    pbest = donors.differences[0][1]
+    if name == "current-to-pbest/1":
+        r = np.stack(donors.differences[1][1:], axis=1)
+        assert all(len({i, *row.tolist()}) == 3 for i, row in enumerate(r))
+    else:
+        r = distinct(targets, N, DRAWN.get(name, 2), repeat)
+    if name == "current-to-rand/1":
+        best = repeat.random(N)  # K
     x = population.numpy()
     for i in range(N):
-        mutant = FORMULAS[name](x, i, r[i], 3, pbest[i], factors[i])
+        mutant = FORMULAS[name](x, i, r[i], best[i], pbest[i], factors[i])
         trial = trials[i].numpy()
         is_mutant = np.isclose(trial, mutant, rtol=1e-12, atol=1e-12)
         is_target = trial == x[i]
@@ -83,9 +112,84 @@ def test_trials_follow_the_formula(name, dimension, rate):
 
 
 def test_pbest_share():
-    targets = np.zeros(2000, np.int64)
-    donors = STRATEGIES["current-to-pbest/1"].draw(targets, FITNESS, 0.34, np.random.default_rng(3))
-    best = donors.differences[0][0]
-    assert set(best) == {3, 7, 1}
-    donors = STRATEGIES["current-to-pbest/1"].draw(targets, FITNESS, 0.0, np.random.default_rng(3))
-    assert set(donors.differences[0][0]) == {3}
+    n = 2000
+    targets = np.zeros(n, np.int64)
+    draw = STRATEGIES["current-to-pbest/1"].draw
+    donors = draw(Pool(targets, np.ones(n), np.full(n, 0.34), FITNESS), np.random.default_rng(3))
+    assert set(donors.differences[0][1]) == {3, 7, 1}
+    donors = draw(Pool(targets, np.ones(n), np.zeros(n), FITNESS), np.random.default_rng(3))
+    assert set(donors.differences[0][1]) == {3}
+    shares = np.repeat([0.0, 0.34], n // 2)  # each trial its own share
+    best = draw(Pool(targets, np.ones(n), shares, FITNESS), np.random.default_rng(3)).differences[0][1]
+    assert set(best[: n // 2]) == {3}
+    assert set(best[n // 2 :]) == {3, 7, 1}
+
+
+def test_second_donor_may_come_from_the_archive():
+    n, archived = 6000, 4
+    targets = np.full(n, 2)
+    pool = Pool(targets, np.ones(n), np.full(n, 0.1), FITNESS, archived)
+    _, first, second = STRATEGIES["current-to-pbest/1"].draw(pool, np.random.default_rng(4)).differences[1]
+    assert (first != second).all()
+    assert stats.chisquare(np.bincount(first, minlength=N)[np.arange(N) != 2]).pvalue > 1e-3
+    among = np.bincount(second, minlength=N + archived)
+    assert among[2] == 0
+    # archived members are hit by every trial's second donor, members only where they are not its first
+    expected = np.full(N + archived, n / (N + archived - 2))
+    expected[:N] *= (N - 2) / (N - 1)
+    assert stats.chisquare(np.delete(among, 2), np.delete(expected, 2)).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("dimension", [40, LONG_ROW + 5, SHARE + LONG_ROW])
+def test_trials_do_not_depend_on_the_number_of_threads(dimension):
+    """Nor on which thread makes what: every stretch has a random stream of its own."""
+    population = torch.randn(N, dimension, generator=torch.Generator().manual_seed(0))
+    pool = Pool(np.arange(3), np.full(3, 0.5), np.full(3, 0.1), FITNESS)
+    threads, made_with = torch.get_num_threads(), []
+    try:
+        for count in (1, 2, 5):
+            torch.set_num_threads(count)
+            rng = np.random.default_rng(8)
+            donors = STRATEGIES["rand/1"].draw(pool, rng)
+            crossover = BinomialCrossover(np.array([0.9, 0.3, 0.2]), dimension, True, rng, torch.Generator())
+            made_with.append(made(population, donors, pool.targets, crossover))
+    finally:
+        torch.set_num_threads(threads)
+    assert not made_with[0].isnan().any()
+    assert torch.equal(made_with[0], made_with[1])
+    assert torch.equal(made_with[0], made_with[2])
+
+
+REPAIRED = {
+    "clip": lambda v, target: v,
+    "midpoint": lambda v, target: np.where(v < -1, (target - 1) / 2, np.where(v > 1, (target + 1) / 2, v)),
+    "reflect": lambda v, target: np.where(v < -1, -2 - v, np.where(v > 1, 2 - v, v)),
+}
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+@pytest.mark.parametrize("dimension", [50, LONG_ROW + 5])
+@pytest.mark.parametrize("rate", [1.0, 0.5, 0.01])
+def test_mutants_outside_the_box(name, dimension, rate):
+    rng = np.random.default_rng(12)
+    population = torch.from_numpy(rng.uniform(-1, 1, size=(N, dimension)))
+    targets = np.arange(N)
+    donors = STRATEGIES["rand/1"].draw(Pool(targets, np.full(N, 0.7), np.ones(N), FITNESS), rng)
+    crossover = BinomialCrossover(np.full(N, rate), dimension, True, rng, torch.Generator())
+    trials = made(population, donors, targets, crossover, BOUNDS[name], (-1.0, 1.0)).numpy()
+    x = population.numpy()
+    (scale, plus, minus) = donors.differences[0]
+    mutant = x[donors.base] + scale[:, None] * (x[plus] - x[minus])
+    outside = np.abs(mutant) > 1
+    assert 0.05 < outside.mean() < 0.6
+    crossed = trials != x
+    assert abs(crossed.mean() - rate) < 0.1
+    if name == "redraw":
+        assert np.abs(trials).max() <= 1
+        assert trials[crossed & ~outside] == pytest.approx(mutant[crossed & ~outside])
+        if rate == 1:
+            assert stats.kstest(trials[outside][:5000], stats.uniform(-1, 2).cdf).pvalue > 1e-3
+        return
+    assert trials[crossed] == pytest.approx(REPAIRED[name](mutant, x)[crossed])
+    if name == "midpoint":
+        assert np.abs(trials).max() <= 1

@@ -73,8 +73,6 @@ def test_a_class_in_a_file(tmp_path):
     assert cls.Parameters().step == 0.1
     assert registry.display_name("algorithm", f"{file}:Mine") == "my_optimizer.Mine"
     assert registry.display_name("algorithm", "cade") == "cade"
-    assert registry.class_summary(AUTHOR, "Mine") == "My optimizer."
-    assert registry.class_summary(AUTHOR, "Nobody") == ""
 
 
 def test_a_file_that_does_not_serve_says_why(tmp_path):
