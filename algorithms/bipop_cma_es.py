@@ -1,5 +1,6 @@
 """CMA-ES restarted with two population sizes (BIPOP), on pycma."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -49,21 +50,23 @@ class BIPOPCMAES(CMAES):
         self.large, self.small = 0, 0
         self.doubled = 0
         self.large_run = False
-        self.iterations: float | None = None
+        self.limits: dict[str, float] = {}
 
     def _restart(self) -> tuple[np.ndarray, float, dict[str, Any]]:
-        options: dict[str, Any] = {"popsize": self._population()}
+        # fmin2 doubles the unrounded default; pycma rounds it down where it is used
+        default = self.parameters.population or 4 + 3 * math.log(self.task.space.dimension)
+        options: dict[str, Any] = {"popsize": default}
         shrink = 1.0
         if self.restarts:
-            assert self.iterations is not None
+            options |= self.limits
             self.large_run = self.small >= max(1, self.large)
             if self.large_run:
                 self.doubled = min(self.doubled + 1, self.parameters.doublings)
-                options |= {"popsize": options["popsize"] * 2**self.doubled, "maxiter": self.iterations}
+                options["popsize"] *= 2**self.doubled
             else:
                 shrink = 0.01 ** self.rng.random()
-                size = int(options["popsize"] * (2**self.doubled) ** (self.rng.random() ** 2))
-                options |= {"popsize": size, "maxiter": min(self.iterations, 0.5 * self.large / size)}
+                size = int(default * (2**self.doubled) ** (self.rng.random() ** 2))
+                options |= {"popsize": size, "maxiter": min(options["maxiter"], 0.5 * self.large / size)}
         if self.starts and (self.restarts == 0 or holds_weights(self.task)):
             mean, step = self.starts[self.restarts % len(self.starts)]
         else:
@@ -71,8 +74,8 @@ class BIPOPCMAES(CMAES):
         return mean, step * shrink, options
 
     def _ended(self, strategy: Any) -> None:
-        if self.iterations is None:
-            self.iterations = float(strategy.opts["maxiter"])  # pycma's own, for the default population
+        if not self.limits:  # as in fmin2, those of the first run hold for all populations
+            self.limits = {name: float(strategy.opts[name]) for name in ("maxiter", "tolstagnation")}
         if self.large_run:
             self.large += strategy.countevals
         else:

@@ -50,6 +50,7 @@ class CMAES(Algorithm):
     fitness values told so far, from which loading replays the search: that takes as long as pycma took until then.
     """
 
+    family: ClassVar[str] = "evolution strategy"
     capabilities: ClassVar[Capabilities] = Capabilities(max_dimension=300, min_dimension=2)
     Parameters: ClassVar[type] = CMAParameters
     reference: ClassVar[str] = (

@@ -51,6 +51,7 @@ class GA(Algorithm):
     global generator of `random`, which is borrowed for the time and put back as it was (`borrowed_random`).
     """
 
+    family: ClassVar[str] = "genetic"
     capabilities: ClassVar[Capabilities] = Capabilities(max_dimension=100_000)
     Parameters: ClassVar[type] = GAParameters
     state: ClassVar[tuple[str, ...]] = ("evaluated",)

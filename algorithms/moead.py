@@ -34,7 +34,9 @@ class MOEADParameters:
         source="Zhang and Li 2007",
     )
     normalize: bool = param(
-        True, "scale objectives to the range of the present population", source="Zhang and Li 2007: objective normalization"
+        True,
+        "scale objectives to the range of the present population",
+        source="Zhang and Li 2007 (normalization)",
     )
     neighbors: int = param(
         20, "members that mate with each other and compete, at most all", low=2, source="Zhang and Li 2007"
@@ -53,7 +55,11 @@ class MOEADParameters:
         20.0, "distribution index of SBX: larger, children nearer to the parents", low=1, source="Zhang and Li 2007"
     )
     mutation_rate: float | None = param(
-        None, "probability per coordinate of polynomial mutation; by default 1/d", low=0, high=1, source="Zhang and Li 2007"
+        None,
+        "probability per coordinate of polynomial mutation; by default 1/d",
+        low=0,
+        high=1,
+        source="Zhang and Li 2007",
     )
     mutation_eta: float = param(
         20.0, "distribution index of polynomial mutation", low=1, high=100, source="Zhang and Li 2007"

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from snnbench.algorithm import Capabilities, State
-from snnbench.algorithms.pymoo_driver import PymooAlgorithm, restore_normalisation, save_normalisation
+from snnbench.algorithms import pymoo_normalisation
+from snnbench.algorithms.pymoo_driver import PymooAlgorithm
 from snnbench.algorithms.reference_directions import reference_directions
 from snnbench.errors import UsageError
 from snnbench.parameters import param
@@ -92,10 +93,10 @@ class NSGA3(PymooAlgorithm):
         )
 
     def save(self, engine: Any) -> State:
-        return save_normalisation(engine.survival.norm)
+        return pymoo_normalisation.save(engine.survival.norm)
 
     def restore(self, engine: Any, saved: State) -> None:
-        restore_normalisation(engine.survival.norm, saved)
+        pymoo_normalisation.restore(engine.survival.norm, saved)
 
 
 def by_violation_or_chance(

@@ -22,7 +22,10 @@ class PGPEParameters:
         None, "candidates per generation, in pairs; by default 4 + 3 ln d", low=2, source="Hansen 2016, as `cma-es`"
     )
     sigma_spread: float = param(
-        0.1, "initial step size where weights have an initial design, as a share of its spread", low=1e-9, source="ours"
+        0.3,
+        "initial step size where weights have an initial design, as a share of its spread",
+        low=1e-9,
+        source="ours, tuned on sew-digits, seeds 1-2",
     )
     sigma_box: float = param(
         0.1, "initial step size elsewhere, as a share of the box's width", low=1e-9, high=1, source="ours"

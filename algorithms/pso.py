@@ -43,6 +43,7 @@ class PSO(Algorithm):
     Positions, velocities and best points are three populations (n, d); beyond these only blocks are allocated.
     """
 
+    family: ClassVar[str] = "swarm"
     capabilities: ClassVar[Capabilities] = Capabilities()
     Parameters: ClassVar[type] = PSOParameters
     state: ClassVar[tuple[str, ...]] = ("evaluated",)

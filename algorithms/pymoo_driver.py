@@ -186,16 +186,3 @@ def best_rows(values: np.ndarray, violation: np.ndarray) -> np.ndarray:
     points = values[feasible]
     dominated = [bool(((points <= p).all(axis=1) & (points < p).any(axis=1)).any()) for p in points]
     return feasible[~np.array(dominated)]
-
-
-def save_normalisation(norm: Any) -> State:
-    """State of pymoo's `HyperplaneNormalization`; empty tensors before the first feasible point."""
-    extreme = np.empty((0, len(norm.ideal_point))) if norm.extreme_points is None else norm.extreme_points
-    arrays = {"ideal": norm.ideal_point, "worst": norm.worst_point, "extreme": extreme}
-    return {name: torch.tensor(array, dtype=torch.float64) for name, array in arrays.items()}
-
-
-def restore_normalisation(norm: Any, saved: State) -> None:
-    """Continue from `save_normalisation`."""
-    norm.ideal_point, norm.worst_point = saved["ideal"].numpy().copy(), saved["worst"].numpy().copy()
-    norm.extreme_points = saved["extreme"].numpy().copy() if len(saved["extreme"]) else None

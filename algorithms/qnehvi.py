@@ -1,5 +1,7 @@
 """Multi-objective Bayesian optimization with the expected hypervolume improvement."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
@@ -27,6 +29,11 @@ class QNEHVI(AcquisitionOptimizer):
         "arXiv:2310.20708"
     )
 
+    def suggest(self, count: int) -> torch.Tensor:
+        """New candidates (count, d), by BoTorch's Python code."""
+        with uncompiled():
+            return super().suggest(count)
+
     def acquisition(self, model: Model, pending: torch.Tensor | None, sampler: Any) -> Any:
         """The expected hypervolume improvement of single points, given pending points."""
         from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
@@ -48,3 +55,23 @@ class QNEHVI(AcquisitionOptimizer):
             X_pending=pending,
             prune_baseline=True,
         )
+
+
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """Keep BoTorch from building a C++ extension for this acquisition function when it is first used.
+
+    That takes minutes, writes to the user's home, hangs if an earlier build was interrupted (a lock file stays), and
+    would make candidates depend, in the last digits, on whether the machine has a compiler.
+    """
+    from botorch.acquisition.multi_objective import logei
+
+    names = {"_load_attempted": True, "_C": None}
+    before = {name: getattr(logei, name) for name in names if hasattr(logei, name)}
+    try:
+        for name in before:
+            setattr(logei, name, names[name])
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(logei, name, value)

@@ -28,6 +28,7 @@ class RandomSearch(Algorithm):
     worthless beside the initial design: there this algorithm shows what the design alone is worth.
     """
 
+    family: ClassVar[str] = "sampling"
     capabilities: ClassVar[Capabilities] = Capabilities(
         objectives=None, constraints=True, discrete=True, asynchronous=True
     )

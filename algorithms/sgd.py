@@ -39,6 +39,7 @@ class SGD(Algorithm):
     one each.
     """
 
+    family: ClassVar[str] = "gradient reference"
     capabilities: ClassVar[Capabilities] = Capabilities(horizon=True, gradient=True)
     Parameters: ClassVar[type] = SGDParameters
     state: ClassVar[tuple[str, ...]] = ("x", "velocity", "start", "steps", "evaluated", "loss")

@@ -30,6 +30,7 @@ class SobolSearch(Algorithm):
     The limit of 21,201 dimensions is that of the published direction numbers (Joe and Kuo).
     """
 
+    family: ClassVar[str] = "sampling"
     capabilities: ClassVar[Capabilities] = Capabilities(
         objectives=None, constraints=True, discrete=True, max_dimension=21201, asynchronous=True
     )

@@ -7,10 +7,9 @@ ETH Zurich, 2001.
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from snnbench.algorithm import Capabilities, State
-from snnbench.algorithms.pymoo_driver import PymooAlgorithm, restore_normalisation, save_normalisation
+from snnbench.algorithms import pymoo_normalisation
+from snnbench.algorithms.pymoo_driver import PymooAlgorithm
 from snnbench.parameters import param
 
 
@@ -70,7 +69,7 @@ class SPEA2(PymooAlgorithm):
 
         p = self.parameters
         survival = SPEA2Survival(normalize=True)
-        survival.norm = _normalisation(len(self.task.objectives))
+        survival.norm = pymoo_normalisation.normalisation(len(self.task.objectives))
         return Engine(
             pop_size=self.size(),
             crossover=SBX(prob=p.crossover_rate, eta=p.crossover_eta),
@@ -79,22 +78,7 @@ class SPEA2(PymooAlgorithm):
         )
 
     def save(self, engine: Any) -> State:
-        return save_normalisation(engine.survival.norm)
+        return pymoo_normalisation.save(engine.survival.norm)
 
     def restore(self, engine: Any, saved: State) -> None:
-        restore_normalisation(engine.survival.norm, saved)
-
-
-def _normalisation(objectives: int) -> Any:
-    """pymoo's normalisation, safe for an objective that is the same for all: distances would be 0 / 0 in it."""
-    from pymoo.algorithms.moo.nsga3 import HyperplaneNormalization
-
-    norm = HyperplaneNormalization(objectives)
-    update = norm.update
-
-    def widened(values: np.ndarray, nds: np.ndarray | None = None) -> None:
-        update(values, nds)
-        norm.nadir_point = np.where(norm.nadir_point > norm.ideal_point, norm.nadir_point, norm.ideal_point + 1)
-
-    norm.update = widened
-    return norm
+        pymoo_normalisation.restore(engine.survival.norm, saved)

@@ -43,6 +43,7 @@ class TPE(Algorithm):
     count as bad ones (constant liar), which spreads a batch.
     """
 
+    family: ClassVar[str] = "Bayesian"
     capabilities: ClassVar[Capabilities] = Capabilities(
         objectives=None, constraints=True, discrete=True, max_dimension=1000, asynchronous=True
     )

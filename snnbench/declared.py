@@ -145,7 +145,7 @@ def _module(module: str) -> tuple[dict[str, ast.ClassDef], dict[str, tuple[str, 
         return {}, {}
     package = (module if spec.submodule_search_locations is not None else module.rpartition(".")[0]).split(".")
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    imported = {}
+    imported: dict[str, tuple[str, str]] = {}
     for node in tree.body:
         if isinstance(node, ast.ImportFrom):
             above = package[: len(package) - node.level + 1] if node.level else []

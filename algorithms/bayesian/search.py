@@ -50,6 +50,7 @@ class BayesianOptimizer(Algorithm):
         Hyperparameters (outcomes, p) of the models fitted last; `fits` counts how often.
     """
 
+    family: ClassVar[str] = "Bayesian"
     state: ClassVar[tuple[str, ...]] = (
         *("x", "y", "c", "searches", "suggested"),
         *("waiting", "waiting_numbers", "waiting_searches", "waiting_suggested"),

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -93,6 +93,8 @@ class DifferentialEvolution(Algorithm):
     In an asynchronous run (`Task.asynchronous`) targets take turns; a trial that comes back is compared with what its
     target is worth by then. Every N trials that came back count as a generation of which the control learns.
     """
+
+    family: ClassVar[str] = "differential evolution"
 
     def __init__(self, task: Task, parameters: Any = None, seed: int = 0) -> None:
         super().__init__(task, parameters, seed)
@@ -224,10 +226,9 @@ class DifferentialEvolution(Algorithm):
         settings: Settings = self.parts.control.sample(size, self.rng)
         strategies, shares = settings.strategies, settings.shares
         strategies = np.zeros(size, np.int64) if strategies is None else strategies
-        whole = np.array([strategy.whole for strategy in self.parts.strategies])
         self.round = {
             "factors": settings.factors,
-            "rates": np.where(whole[strategies], 1.0, settings.rates),
+            "rates": settings.rates,
             "strategies": strategies,
             "shares": np.full(size, self.parts.best_share) if shares is None else shares,
         }
@@ -241,6 +242,8 @@ class DifferentialEvolution(Algorithm):
             self.trials = torch.empty(len(targets), pool.shape[1], device=pool.device, dtype=pool.dtype)
         trials = self.trials[: len(targets)]
         strategies = settings["strategies"]
+        whole = np.array([strategy.whole for strategy in self.parts.strategies])
+        rates = np.where(whole[strategies], 1.0, settings["rates"])
         for index in np.unique(strategies).tolist():
             mine = np.flatnonzero(strategies == index)
             strategy, every = self.parts.strategies[index], len(mine) == len(targets)
@@ -258,16 +261,14 @@ class DifferentialEvolution(Algorithm):
                 numbered[targets[mine]],
                 numbered[donors.base],
                 tuple((scale, numbered[plus], numbered[minus]) for scale, plus, minus in donors.differences),
-                self.parts.crossover(
-                    settings["rates"][mine], pool.shape[1], self.parts.forced, self.rng, self.generator
-                ),
+                self.parts.crossover(rates[mine], pool.shape[1], self.parts.forced, self.rng, self.generator),
                 self.lower,
                 self.upper,
                 self.parts.repair,
                 self.rng,
             )
             make_trials(pool, recipe, trials if every else [trials[row] for row in mine.tolist()])
-        self.asked = {"F": settings["factors"], "CR": settings["rates"]}
+        self.asked = {"F": settings["factors"], "CR": rates}
         if len(self.parts.strategies) > 1:
             self.asked["strategy"] = strategies.astype(np.float64)
         return trials

@@ -44,6 +44,8 @@ class SearchGradient(Algorithm):
     Subclasses read from `parameters`: ``population``, ``sigma_spread`` and ``sigma_box``.
     """
 
+    family: ClassVar[str] = "evolution strategy"
+
     vectors: ClassVar[tuple[str, ...]] = ("centre",)
     """Names of the vectors (d,) that are part of the state; all but the centre start at zero."""
     state: ClassVar[tuple[str, ...]] = ("step", "generation", "position", "seeds")

@@ -21,6 +21,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from snnbench.cli import parser
+from snnbench.cli.listing import count
 from snnbench.data.catalog import CATALOG
 from snnbench.parameters import describe
 from snnbench.registry import entries
@@ -170,7 +171,8 @@ def _algorithm_facts(kind: Any) -> dict[str, Cell]:
     can = kind.capabilities
     most = "any" if can.max_dimension is None else f"{can.max_dimension:,}"
     return {
-        "objectives": "any number" if can.objectives is None else str(can.objectives),
+        "family": kind.family,
+        "objectives": count(can.min_objectives, can.objectives),
         "constraints": "yes" if can.constraints else "no",
         "dimensions": f"{can.min_dimension:,} to {most}",
         "depends on the budget": "yes" if can.horizon else "no",

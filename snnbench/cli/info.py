@@ -22,7 +22,17 @@ def _run(args: argparse.Namespace) -> int:
         return 0
     print(f"{facts['name']} ({facts['kind']})\n")
     print(facts["doc"])
-    for title in ("reference", "capabilities", "version", "objectives", "default budget", "licence", "files"):
+    for title in (
+        "family",
+        "reference",
+        "capabilities",
+        "requires",
+        "version",
+        "objectives",
+        "default budget",
+        "licence",
+        "files",
+    ):
         if facts.get(title):
             print(f"\n{title}")
             value = facts[title]
@@ -73,23 +83,35 @@ def _facts(name: str) -> dict[str, Any]:
 
 
 def _algorithm(name: str, kind: Any) -> dict[str, Any]:
+    from snnbench.cli.listing import count
     from snnbench.parameters import describe
 
     can = kind.capabilities
     return {
         "name": name,
         "kind": "algorithm",
+        "family": kind.family,
         "doc": _text(kind),
         "reference": kind.reference,
         "capabilities": {
-            "objectives": "any number" if can.objectives is None else can.objectives,
+            "objectives": count(can.min_objectives, can.objectives),
             "constraints": "yes" if can.constraints else "no",
             "dimensions": f"{can.min_dimension:,} to {f'{can.max_dimension:,}' if can.max_dimension else 'any'}",
             "depends on the budget": "yes" if can.horizon else "no",
             "asynchronous": "yes" if can.asynchronous else "no",
+            "gradients": "yes" if can.gradient else "no",
         },
+        "requires": _requirements(kind),
         "parameters": describe(kind.Parameters),
     }
+
+
+def _requirements(kind: Any) -> dict[str, str]:
+    from snnbench.cli.listing import remedy
+    from snnbench.declared import missing
+
+    absent = missing(kind.requires)
+    return {name: f"not installed{remedy(kind.extra)}" if name in absent else "installed" for name in kind.requires}
 
 
 def _problem(name: str, kind: Any) -> dict[str, Any]:

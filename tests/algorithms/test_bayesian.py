@@ -12,13 +12,15 @@ from scipy.stats import norm, rankdata
 
 from snnbench import registry
 from snnbench.algorithm import Evaluations, Task
-from snnbench.algorithms.bayesian import outcomes
+from snnbench.algorithms.bayesian import acquisition, gaussian_process, outcomes
+from snnbench.algorithms.bayesian.gaussian_process import LOCAL, GaussianProcess, dimension_scaled
+from snnbench.algorithms.bayesian.isolation import isolated
 from snnbench.algorithms.bayesian.unit_box import UnitBox
 from snnbench.parameters import resolve
 from snnbench.space import Categorical, Integer, Real, RealVector, SearchSpace
 
-SMALL = {"restarts": 2, "raw_samples": 16, "samples": 16, "initial_points": 5}
-REGION = {"candidates": 60, "initial_points": 5}
+SMALL = {"restarts": 1, "raw_samples": 8, "samples": 8, "initial_points": 5}
+REGION = {"candidates": 40, "initial_points": 5}
 ALL = {"gp-ei": SMALL, "qparego": SMALL, "qnehvi": SMALL, "turbo": REGION, "scbo": REGION, "tpe": {"startup": 5}}
 SEVERAL = ("qparego", "qnehvi")
 CONSTRAINED = ("gp-ei", "qparego", "qnehvi", "scbo", "tpe")
@@ -35,7 +37,21 @@ MIXED = SearchSpace(
 CUBE = SearchSpace([Real(f"x{i}", 0.0, 1.0) for i in range(3)])
 
 
-def make_task(name, space=CUBE, budget=40, constraints=0, offered=0, **settings):
+@pytest.fixture
+def thorough():
+    """Named by tests that need full optimizations."""
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch, request):
+    """Few steps of every optimization within: bookkeeping is tested here, not the quality of maxima."""
+    if "thorough" not in request.fixturenames:
+        monkeypatch.setattr(acquisition, "STEPS", 2)
+        monkeypatch.setattr(acquisition, "ROUNDS", 2)
+        monkeypatch.setattr(gaussian_process, "STEPS", 4)
+
+
+def make_task(name, space=MIXED, budget=40, constraints=0, offered=0, **settings):
     def initial(n):
         return space.sample(min(n, offered), torch.Generator().manual_seed(99))
 
@@ -53,7 +69,7 @@ def evaluate(task, x, numbers=None):
     x = x.double()
     goals = [((x - target) ** 2).sum(dim=1) for target in (0.3, 0.7)]
     objectives = torch.stack(goals[: len(task.objectives)], dim=1)
-    limits = (0.5 - x[:, :1]).expand(-1, task.constraints)
+    limits = (0.5 - x[:, :1]).repeat(1, task.constraints)
     return Evaluations(objectives, limits, {}, ("",) * len(x), np.array([] if numbers is None else numbers, np.int64))
 
 
@@ -65,7 +81,7 @@ def drive(algorithm, asks, change=lambda evaluations, number: evaluations):
         algorithm.task.space.clip_(x)
         points.append(x.clone())
         algorithm.tell(x, change(evaluate(algorithm.task, x), number))
-    return torch.cat(points)
+    return torch.cat(points) if points else torch.empty(0)
 
 
 def through_a_file(state):
@@ -132,36 +148,92 @@ def test_order():
     assert outcomes.violation(limits)[4] == pytest.approx(2 * math.log(1.5))
 
 
-def test_posterior_samples_have_the_posteriors_moments():
-    from snnbench.algorithms.bayesian.gaussian_process import draw, local
-    from snnbench.algorithms.bayesian.isolation import isolated
+def data(dimension, n=25):
+    x = torch.rand(n, dimension, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    y = (x - 0.4).square().sum(dim=1) + 0.3 * (9 * x[:, 0]).sin()
+    return x, outcomes.Standard.of(y[:, None]).values[:, 0]
 
-    x = torch.rand(8, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    y = outcomes.Standard.of((x - 0.4).square().sum(dim=1, keepdim=True)).values[:, 0]
-    grid = torch.cat([x, torch.rand(20, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)])
+
+@pytest.mark.usefixtures("thorough")
+def test_the_fit_is_botorchs():
+    """Hyperparameters as fitted by BoTorch's default model, and the same posterior."""
+    from botorch import fit_gpytorch_mll
+    from botorch.models import SingleTaskGP
+    from gpytorch.mlls import ExactMarginalLogLikelihood
+
+    x, y = data(4)
+    ours = GaussianProcess(x, y, UnitBox(SearchSpace([Real(f"x{i}", 0, 1) for i in range(4)])), dimension_scaled(4))
+    theirs = SingleTaskGP(x, y[:, None], outcome_transform=None)
+    likelihood = ExactMarginalLogLikelihood(theirs.likelihood, theirs)
     with isolated(0):
-        model = local(x, y, UnitBox(SearchSpace(CUBE.variables[:2])))
-        samples = draw(model, grid, 20_000)
-        posterior = model.posterior(grid)
-    mean, deviation = posterior.mean[:, 0].detach(), posterior.variance[:, 0].detach().sqrt()
-    assert (samples.mean(dim=0) - mean).abs().max() < 0.05 * deviation.max() + 1e-3
-    assert samples.std(dim=0).numpy() == pytest.approx(deviation.numpy(), rel=0.05, abs=2e-3)
+        fit_gpytorch_mll(likelihood)
+    theirs.eval()
+    assert float(ours.theta[0]) == pytest.approx(float(theirs.mean_module.constant.detach()), abs=0.02)
+    assert float(ours.theta[1].exp()) == pytest.approx(float(theirs.likelihood.noise), rel=0.02)
+    assert ours.lengthscales.tolist() == pytest.approx(theirs.covar_module.lengthscale[0].tolist(), rel=0.02)
+    grid = torch.rand(30, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    mean, covariance = ours.posterior(grid)
+    with torch.no_grad():
+        posterior = theirs.posterior(grid).distribution
+    assert mean.numpy() == pytest.approx(posterior.mean.numpy(), abs=0.01)
+    assert covariance.numpy() == pytest.approx(posterior.covariance_matrix.numpy(), abs=0.01)
+
+
+@pytest.mark.parametrize("prior", [LOCAL, dimension_scaled(3)])
+@pytest.mark.parametrize("space", [MIXED, CUBE, SearchSpace([Categorical("a", "xyz"), Categorical("b", "xyz")])])
+def test_kernels_are_gpytorchs(prior, space):
+    """Likelihood, gradient at the fitted point, and posterior, against the same process in BoTorch."""
+    from gpytorch.mlls import ExactMarginalLogLikelihood
+
+    box = UnitBox(space)
+    x = box.unit(space.sample(20, torch.Generator().manual_seed(0)))
+    y = outcomes.Standard.of((x - 0.4).square().sum(dim=1, keepdim=True)).values[:, 0]
+    ours = GaussianProcess(x, y, box, prior)
+    theirs = ours.for_botorch()
+    grid = box.unit(space.sample(10, torch.Generator().manual_seed(1)))
+    mean, covariance = ours.posterior(grid)
+    with isolated(0), torch.no_grad():
+        posterior = theirs.posterior(grid).distribution
+        theirs.train()
+        likelihood = ExactMarginalLogLikelihood(theirs.likelihood, theirs)(theirs(x), y)
+    assert mean.numpy() == pytest.approx(posterior.mean.numpy(), abs=1e-6)
+    assert covariance.numpy() == pytest.approx(posterior.covariance_matrix.numpy(), abs=1e-6)
+    if prior is LOCAL:  # the other has densities besides
+        assert float(ours.loss(ours.theta)) == pytest.approx(-float(likelihood), abs=1e-6)
+
+
+def test_posterior_samples_have_the_posteriors_moments():
+    x, y = data(2, 8)
+    model = GaussianProcess(x, y, UnitBox(SearchSpace(CUBE.variables[:2])), LOCAL)
+    grid = torch.cat([x, torch.rand(12, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)])
+    with isolated(0):
+        samples = model.draw(grid, 20_000)
+    mean, covariance = model.posterior(grid)
+    assert samples.mean(dim=0).numpy() == pytest.approx(mean.numpy(), abs=0.03)
+    assert torch.cov(samples.T).numpy() == pytest.approx(covariance.numpy(), abs=0.03)
     assert samples[:, :8].mean(dim=0).numpy() == pytest.approx(y.numpy(), abs=0.1)
+
+
+def test_duplicates_and_constants_can_be_fitted():
+    x = torch.full((30, 2), 0.5, dtype=torch.float64)
+    for y in (torch.zeros(30, dtype=torch.float64), torch.randn(30, dtype=torch.float64)):
+        model = GaussianProcess(x, y, UnitBox(SearchSpace(CUBE.variables[:2])), LOCAL)
+        assert model.draw(x, 3).isfinite().all()
 
 
 @EVERY
 def test_global_state_is_untouched_and_unused(name, capfd):
     states = random.getstate(), torch.get_rng_state(), np.random.get_state()  # noqa: NPY002
     with torch.no_grad():
-        points = drive(make(name, make_task(name)), 4)
+        points = drive(make(name, make_task(name, CUBE)), 3)
     assert random.getstate() == states[0]
     assert torch.equal(torch.get_rng_state(), states[1])
     assert (np.random.get_state()[1] == states[2][1]).all()  # noqa: NPY002
     random.seed(2)
     torch.manual_seed(2)
     np.random.seed(2)  # noqa: NPY002
-    assert torch.equal(drive(make(name, make_task(name)), 4), points)
-    assert not torch.equal(drive(make(name, make_task(name), seed=1), 4), points)
+    assert torch.equal(drive(make(name, make_task(name, CUBE)), 3), points)
+    assert not torch.equal(make(name, make_task(name, CUBE), seed=1).ask(), points[:5])
     assert capfd.readouterr() == ("", "")
 
 
@@ -171,14 +243,14 @@ def test_mixed_spaces(name, offered):
     """Integers and categories are at the centres of their bins; the problem's own points come first and unchanged."""
     task = make_task(name, MIXED, offered=offered)
     algorithm = make(name, task)
-    points = drive(algorithm, 6)
+    points = drive(algorithm, 4)
     assert torch.equal(points[:offered], task.initial(offered))
     assert torch.equal(MIXED.encode(MIXED.decode(points[offered:]))[:, 1:], points[offered:, 1:])
     assert len(points.unique(dim=0)) == len(points)
 
 
 @EVERY
-@pytest.mark.parametrize("what", ["some", "all", "constant", "infeasible", "everything"])
+@pytest.mark.parametrize("what", ["some", "constant", "infeasible", "everything"])
 def test_survives_bad_values(name, what):
     def change(evaluations, number):
         if what == "constant":
@@ -187,12 +259,12 @@ def test_survives_bad_values(name, what):
             evaluations.constraints[:] = 1.0 + number
         elif what == "everything":
             evaluations.objectives[:], evaluations.constraints[:] = math.inf, math.inf
-        elif what == "all" or number % 2:
+        elif number % 2:
             evaluations.objectives[:] = math.inf
         return evaluations
 
     task = make_task(name, constraints=2 * (name in CONSTRAINED))
-    points = drive(make(name, task), 7, change)
+    points = drive(make(name, task), 4, change)
     assert points.isfinite().all()
     assert len(points.unique(dim=0)) == len(points)
 
@@ -200,12 +272,12 @@ def test_survives_bad_values(name, what):
 @EVERY
 def test_saved_state_has_the_same_future(name):
     task = make_task(name, MIXED, constraints=name in CONSTRAINED, offered=2)
-    for asks in (0, 1, 4):
+    for asks in (0, 1, 2):
         original = make(name, task, seed=3)
         drive(original, asks)
         restored = make(name, task, seed=4)
         restored.load_state_dict(through_a_file(original.state_dict()))
-        assert torch.equal(drive(original, 3), drive(restored, 3))
+        assert torch.equal(drive(original, 2), drive(restored, 2))
 
 
 @EVERY
@@ -218,7 +290,7 @@ def test_asynchronous(name):
         asked = []
         for number in range(first, first + count):
             x = algorithm.ask()
-            assert x.shape == (1, 3)
+            assert x.shape == (1, 4)
             asked.append(x.clone())
             pending[number] = task.space.clip_(x.clone())
             if len(pending) == 3:
@@ -228,14 +300,14 @@ def test_asynchronous(name):
         return torch.cat(asked)
 
     algorithm, pending = make(name, task), {}
-    begun = go(algorithm, pending, 9, 0)
+    begun = go(algorithm, pending, 7, 0)
     assert len(pending) == 2
-    assert len(begun.unique(dim=0)) == 9
+    assert len(begun.unique(dim=0)) == 7
     restored, copied, again = make(name, task, seed=8), dict(pending), order.getstate()
     restored.load_state_dict(through_a_file(algorithm.state_dict()))
-    future = go(algorithm, pending, 5, 9)
+    future = go(algorithm, pending, 3, 7)
     order.setstate(again)
-    assert torch.equal(go(restored, copied, 5, 9), future)
+    assert torch.equal(go(restored, copied, 3, 7), future)
 
 
 @EVERY
@@ -251,7 +323,7 @@ def test_asked_for_more_than_was_told(name):
 def test_a_small_space_is_used_up(name):
     space = SearchSpace([Integer("a", 0, 2), Categorical("b", (True, False))])
     task = make_task(name, space, constraints=0)
-    points = drive(make(name, task, **({"initial_points": 3} if name != "tpe" else {})), 8)
+    points = drive(make(name, task, **({"initial_points": 3} if name != "tpe" else {})), 7)
     assert points.isfinite().all()
     if name != "tpe":  # Optuna may ask for the same again
         assert len(points[:6].unique(dim=0)) == 6
@@ -274,7 +346,7 @@ def test_models_are_fitted_to_a_limited_number_of_points(name, monkeypatch):
     algorithm = make(name, make_task(name), observations=10, batch=4)
     sizes = []
     real = algorithm.models
-    monkeypatch.setattr(algorithm, "models", lambda kind, x, y: sizes.append(len(x)) or real(kind, x, y))
+    monkeypatch.setattr(algorithm, "models", lambda x, y, prior: sizes.append(len(x)) or real(x, y, prior))
     drive(algorithm, 5)
     assert sizes == [5, 9, 10, 10]
 

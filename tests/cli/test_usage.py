@@ -66,6 +66,24 @@ def test_list_knows_everything_that_is_registered(in_process):
     algorithms = {row["name"]: row["summary"] for row in found["algorithms"]}
     assert set(algorithms) >= {"random", "de", "cade", "cade-released", "cma-es", "sep-cma-es"}
     assert all(algorithms.values()), "every algorithm has a line of description"
+    nsga3 = next(row for row in found["algorithms"] if row["name"] == "nsga3")
+    assert nsga3["family"] == "multi-objective"
+    assert nsga3["capabilities"]["min_objectives"] == 2
+    assert nsga3["capabilities"]["constraints"]
+    assert nsga3["missing"] == []
+
+
+def test_list_says_what_is_missing_and_fits_80_columns(in_process, monkeypatch):
+    monkeypatch.setattr("snnbench.declared.missing", lambda modules: [name for name in modules if name == "optuna"])
+    shown = in_process("list", "algorithms").stdout.splitlines()
+    assert max(map(len, shown)) < 80
+    assert "  multi-objective" in shown
+    first = next(i for i, line in enumerate(shown) if line.strip().startswith("tpe "))
+    text = " ".join(line.strip() for line in shown[first : first + 5])
+    assert "any number of objectives" in text
+    assert "not installed: optuna; pip install 'snnbench[bayes]'" in text
+    assert sum("not installed" in line for line in shown) == 1
+    assert "optuna: not installed; pip install 'snnbench[bayes]'" in " ".join(in_process("info", "tpe").stdout.split())
 
 
 @pytest.mark.parametrize("name", ["cade", "sew-digits", "cifar10"])

@@ -34,9 +34,8 @@ REFERENCE_POINTS = {
     "bnh": (150.0, 55.0),
     "srn": (250.0, 0.0),
     "osy": (0.0, 90.0),
-    "c1dtlz1": (1.0, 1.0, 1.0),
 }
-CONSTRAINED = ("bnh", "srn", "osy", "c1dtlz1")
+CONSTRAINED = ("bnh", "srn", "osy")
 
 
 def task(problem: Any, budget: int, start: torch.Tensor | None = None, dtype: torch.dtype = torch.float32) -> Task:
