@@ -1,0 +1,100 @@
+"""``snnbench test``: does an algorithm keep the contract?"""
+
+import argparse
+import json
+import sys
+import textwrap
+import time
+import traceback
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from snnbench.testing import Result, Subject
+
+WIDTH = 79
+LABEL = 30  # outcome and name of the check
+
+
+def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Register the verb."""
+    parser = subparsers.add_parser(
+        "test",
+        help="check that an algorithm keeps the contract",
+        description="Run the conformance checks on an algorithm: toy tasks, a few seconds. Exit code 1 if one fails.",
+    )
+    parser.add_argument("name", nargs="+", metavar="NAME", help="file.py:Class, or a registered name")
+    parser.add_argument("--check", action="append", metavar="CHECK", help="only these; comma-separated or repeated")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
+                        help="parameter of the algorithm")  # fmt: skip
+    parser.add_argument("--traceback", action="store_true", help="show where an algorithm raised")
+    parser.add_argument("--json", action="store_true", help="machine-readable output")
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    import contextlib
+
+    from snnbench.cli.options import names
+    from snnbench.errors import UsageError
+    from snnbench.testing import CHECKS, Subject, results
+    from snnbench.testing.check import missing
+
+    subjects = [Subject(name, _settings(args.settings)) for name in args.name]
+    for subject in subjects:
+        if absent := missing(subject):
+            raise UsageError(f"{subject.name} {absent}")
+    wanted = names(args.check)
+    failed = False
+    reports = []
+    for position, subject in enumerate(subjects):
+        if not args.json:
+            print(("\n" if position else "") + subject.name + "\n", flush=True)
+        began = time.monotonic()
+        found: list[Result] = []
+        # What an algorithm prints must not end up in the JSON; one of the checks reports it.
+        with contextlib.redirect_stdout(sys.stderr) if args.json else contextlib.nullcontext():
+            for result in results(subject, wanted):
+                found.append(result)
+                if not args.json:
+                    print(_shown(result, args.traceback), flush=True)
+        failed |= any(result.outcome == "failed" for result in found)
+        rows = [{"check": r.name, "outcome": r.outcome, "reason": r.reason, "what": CHECKS[r.name].doc} for r in found]
+        reports.append({"algorithm": subject.name, "checks": rows})
+        if not args.json:
+            print("\n" + _summary(subject, found, time.monotonic() - began))
+    if args.json:
+        print(json.dumps(reports, indent=2))
+    return 1 if failed else 0
+
+
+def _shown(result: "Result", with_traceback: bool) -> str:
+    from snnbench.testing import CHECKS
+
+    head = f"{result.outcome:9}{result.name:{LABEL - 9}}"
+    reason = result.reason
+    if result.outcome == "failed":
+        reason = f"{reason} [wanted: {CHECKS[result.name].doc.rstrip('.')}]"
+    lines = textwrap.wrap(reason, WIDTH - LABEL, break_long_words=False, break_on_hyphens=False) or [""]
+    text = "\n".join(f"{head if i == 0 else '':{LABEL}}{line}".rstrip() for i, line in enumerate(lines))
+    if with_traceback and result.error is not None:
+        text += "\n" + "".join(traceback.format_exception(result.error)).rstrip()
+    return text
+
+
+def _summary(subject: "Subject", found: "list[Result]", seconds: float) -> str:
+    from snnbench.report.text import duration
+
+    counts = {outcome: sum(r.outcome == outcome for r in found) for outcome in ("ok", "failed", "skipped")}
+    return ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) + f"; {duration(seconds)}"
+
+
+def _settings(given: list[str]) -> dict[str, str]:
+    from snnbench.errors import UsageError
+
+    settings = {}
+    for setting in given:
+        name, equals, value = setting.partition("=")
+        if not equals or not name.strip():
+            raise UsageError(f"setting {setting!r} is not of the form name=value")
+        settings[name.strip()] = value.strip()
+    return settings

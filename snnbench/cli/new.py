@@ -1,0 +1,85 @@
+"""``snnbench new``: files to start from."""
+
+import argparse
+import importlib.util
+import keyword
+import sys
+from pathlib import Path
+
+TEST = '''"""`pytest test_{module}.py` runs every conformance check on {cls}."""
+
+from {module} import {cls}
+
+from snnbench.testing import AlgorithmConformance
+
+
+class Test{cls}(AlgorithmConformance):
+    algorithm = {cls}
+'''
+
+
+def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Register the verb."""
+    parser = subparsers.add_parser(
+        "new",
+        help="write an algorithm to start from, with its test",
+        description="Write NAME.py, a small optimizer that works, and test_NAME.py.",
+    )
+    parser.add_argument("what", choices=["algorithm"], metavar="algorithm", help="what to write")
+    parser.add_argument("name", metavar="NAME", help="for example hill-climber")
+    parser.add_argument("--out", type=Path, default=Path("."), metavar="FOLDER", help="where to (here)")
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from snnbench.errors import UsageError
+
+    module, cls = _names(args.name, args.out)
+    if args.out.exists() and not args.out.is_dir():
+        raise UsageError(f"{args.out} is no folder")
+    spec = importlib.util.find_spec("snnbench.testing")
+    assert spec is not None
+    assert spec.origin is not None
+    template = Path(spec.origin).with_name("example.py").read_text(encoding="utf-8")
+    title = f'"""{args.name}: a small evolution strategy, to be made into an algorithm of yours."""\n'
+    code = title + template.partition("\n")[2].replace("Example", cls)
+    files = {
+        args.out / f"{module}.py": code,
+        args.out / f"test_{module}.py": TEST.format(module=module, cls=cls),
+    }
+    for path in files:
+        if path.exists():
+            raise UsageError(f"{path} exists; give another name or another --out")
+    args.out.mkdir(parents=True, exist_ok=True)
+    for path, text in files.items():
+        path.write_text(text, encoding="utf-8")
+        print(f"wrote {path}")
+    file, test = files
+    here = "./" if not file.is_absolute() else ""
+    print("\nnext:")
+    print(f"  snnbench test {here}{file}:{cls}")
+    print(f"  snnbench run --algo {here}{file}:{cls} --problem sew-digits --budget 100")
+    print(f"  pytest {test}")
+    return 0
+
+
+def _names(name: str, out: Path) -> tuple[str, str]:
+    """Module and class of an algorithm's name.
+
+    Raises
+    ------
+    UsageError
+        For a name that is none for a module, or is that of a module which the file would hide.
+    """
+    from snnbench.errors import UsageError
+
+    module = name.replace("-", "_").lower()
+    cls = "".join(part[:1].upper() + part[1:] for part in name.replace("-", "_").split("_"))
+    if not (name.isascii() and module.isidentifier() and cls.isidentifier()) or keyword.iskeyword(module):
+        raise UsageError(f"{name!r} is no name for a module; use letters, digits and hyphens, as in hill-climber")
+    hides = module in sys.stdlib_module_names
+    if not hides and not (out / f"{module}.py").exists():
+        hides = importlib.util.find_spec(module) is not None
+    if hides:
+        raise UsageError(f"a file {module}.py would hide the module {module}; give another name")
+    return module, cls
