@@ -16,7 +16,9 @@ from snnbench.parameters import param
 class BIPOPParameters(CMAParameters):
     """Parameters of `BIPOPCMAES`."""
 
-    doublings: int = param(9, "how often the population doubles at most", low=0, high=20, source="Hansen 2009")
+    doublings: int = param(
+        9, "how often the population doubles at most", low=0, high=20, source="pycma's example of fmin2"
+    )
 
 
 class BIPOPCMAES(CMAES):

@@ -36,7 +36,7 @@ def _rand_2(pool: Pool, rng: np.random.Generator) -> Donors:
 
 def _current_to_rand_1(pool: Pool, rng: np.random.Generator) -> Donors:
     r = rng.integers(len(pool.fitness), size=(3, len(pool.targets)))
-    return Donors(pool.targets, ((rng.random(r.shape[1]), r[0], pool.targets), (pool.factors, r[1], r[2])))
+    return Donors(pool.targets, ((rng.random(len(pool.targets)), r[0], pool.targets), (pool.factors, r[1], r[2])))
 
 
 COMPOSITE = (

@@ -17,7 +17,7 @@ class GPEI(AcquisitionOptimizer):
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities(
-        constraints=True, discrete=True, max_dimension=100, asynchronous=True
+        constraints=True, discrete=True, max_dimension=100, horizon=True, asynchronous=True
     )
     reference: ClassVar[str] = (
         "S. Ament, S. Daulton, D. Eriksson, M. Balandat and E. Bakshy, Unexpected Improvements to Expected Improvement "
@@ -31,7 +31,7 @@ class GPEI(AcquisitionOptimizer):
         from botorch.acquisition.objective import GenericMCObjective
 
         common = {
-            "objective": GenericMCObjective(lambda samples, X=None: samples[..., 0]),
+            "objective": GenericMCObjective(first),
             "sampler": sampler,
             "X_pending": pending,
             "constraints": model.constraints,
@@ -39,3 +39,8 @@ class GPEI(AcquisitionOptimizer):
         if self.task.noisy or model.constraints:
             return qLogNoisyExpectedImprovement(model.gps, model.x, prune_baseline=True, **common)
         return qLogExpectedImprovement(model.gps, model.goals.values.max(), **common)
+
+
+def first(samples: torch.Tensor, X: torch.Tensor | None = None) -> torch.Tensor:
+    """The objective among samples of all outcomes (..., 1 + k)."""
+    return samples[..., 0]

@@ -51,8 +51,8 @@ class PGPE(SearchGradient):
 
     With e the noise of a pair in widths of the box, s the step sizes and u the centred ranks: the centre's gradient is
     1/pairs sum (u+ - u-)/2 e and that of the step sizes 1/pairs sum (u+ + u-)/2 (e^2 - s^2)/s (Sehnke et al. 2010,
-    section 3.2). The centre moves by ClipUp: v = momentum v + learning_rate g/|g|, shortened to `max_speed` where
-    longer. Step sizes change by at most `sigma_change` of themselves and stay below a third of the box.
+    symmetric sampling). The centre moves by ClipUp: v = momentum v + learning_rate g/|g|, shortened to `max_speed`
+    where longer. Step sizes change by at most `sigma_change` of themselves and stay below a third of the box.
 
     Centre, velocity and step sizes are three vectors (d,), the gradient a fourth while it is needed; no noise is
     stored (`SearchGradient`): usable up to 3e7 coordinates.

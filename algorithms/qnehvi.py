@@ -21,7 +21,13 @@ class QNEHVI(AcquisitionOptimizer):
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities(
-        objectives=4, min_objectives=2, constraints=True, discrete=True, max_dimension=100, asynchronous=True
+        objectives=4,
+        min_objectives=2,
+        constraints=True,
+        discrete=True,
+        max_dimension=100,
+        horizon=True,
+        asynchronous=True,
     )
     reference: ClassVar[str] = (
         "S. Daulton, M. Balandat and E. Bakshy, Parallel Bayesian Optimization of Multiple Noisy Objectives with "

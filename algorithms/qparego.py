@@ -18,7 +18,13 @@ class QParEGO(AcquisitionOptimizer):
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities(
-        objectives=None, min_objectives=2, constraints=True, discrete=True, max_dimension=100, asynchronous=True
+        objectives=None,
+        min_objectives=2,
+        constraints=True,
+        discrete=True,
+        max_dimension=100,
+        horizon=True,
+        asynchronous=True,
     )
     reference: ClassVar[str] = (
         "S. Daulton, M. Balandat and E. Bakshy, Differentiable Expected Hypervolume Improvement for Parallel "

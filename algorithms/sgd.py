@@ -30,7 +30,7 @@ class SGDParameters:
 
 
 class SGD(Algorithm):
-    """Surrogate-gradient fine-tuning with the same samples (reference, not ranked).
+    """Surrogate-gradient fine-tuning on the same samples; reference, not ranked.
 
     The problem's initial design is evaluated first (at most half of the budget). From its best point, stochastic
     gradient descent with Nesterov momentum follows the surrogate gradient of the training loss on the search split;

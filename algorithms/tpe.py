@@ -1,8 +1,5 @@
 """Tree-structured Parzen estimator, by Optuna."""
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,8 +7,8 @@ import numpy as np
 import torch
 
 from snnbench.algorithm import Algorithm, Capabilities, Evaluations, State, Task
+from snnbench.algorithms.bayesian.optuna_bridge import distributions, from_optuna, quiet, to_optuna
 from snnbench.parameters import param
-from snnbench.space import Categorical, Integer, RealVector
 
 RUNNING, COMPLETE = 0, 1
 
@@ -45,7 +42,7 @@ class TPE(Algorithm):
 
     family: ClassVar[str] = "Bayesian"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        objectives=None, constraints=True, discrete=True, max_dimension=1000, asynchronous=True
+        objectives=None, constraints=True, discrete=True, max_dimension=300, asynchronous=True
     )
     requires: ClassVar[tuple[str, ...]] = ("optuna",)
     extra: ClassVar[str] = "bayes"
@@ -58,7 +55,7 @@ class TPE(Algorithm):
 
     def __init__(self, task: Task, parameters: Any = None, seed: int = 0) -> None:
         super().__init__(task, parameters, seed)
-        self.distributions = distributions(task)
+        self.distributions = distributions(task.space)
         self.asked, self.design_left = 0, 0
         self.waiting: list[int] = []
         with quiet():
@@ -76,14 +73,14 @@ class TPE(Algorithm):
                 first = len(design) - self.design_left
                 x = design[first : first + count].clone()
                 self.design_left -= len(x)
-                for row in self._internal(x):
+                for row in to_optuna(self.task.space, x):
                     self.study.add_trial(self._trial(row, RUNNING))
             else:
                 rows = []
                 for _ in range(count):
                     trial = self.study.ask(self.distributions)
                     rows.append([d.to_internal_repr(trial.params[name]) for name, d in self.distributions.items()])
-                x = self._points(np.array(rows))
+                x = from_optuna(self.task.space, np.array(rows)).to(self.task.device, self.task.dtype)
         self.waiting += range(self.asked, self.asked + len(x))
         self.asked += len(x)
         return x
@@ -118,9 +115,10 @@ class TPE(Algorithm):
             "done": torch.tensor(done, dtype=torch.bool),
         }
         for name, rng in self._streams().items():
-            _, keys, position, has_gauss, gauss = rng.get_state()
-            state[f"{name}_keys"] = torch.from_numpy(keys.astype(np.int64))
-            state[f"{name}_rest"] = torch.tensor([position, has_gauss, gauss], dtype=torch.float64)
+            inner: Any = rng.get_state(legacy=False)
+            state[f"{name}_keys"] = torch.from_numpy(inner["state"]["key"].astype(np.int64))
+            rest = [inner["state"]["pos"], inner["has_gauss"], inner["gauss"]]
+            state[f"{name}_rest"] = torch.tensor(rest, dtype=torch.float64)
         return state
 
     def load_state_dict(self, state: State) -> None:
@@ -156,7 +154,7 @@ class TPE(Algorithm):
             constant_liar=True,
             constraints_func=(lambda trial: limits[trial.number]) if self.task.constraints else None,
         )
-        directions = ["minimize"] * len(self.task.objectives)
+        directions = [optuna.study.StudyDirection.MINIMIZE] * len(self.task.objectives)
         return optuna.create_study(sampler=sampler, directions=directions), sampler
 
     def _streams(self) -> dict[str, np.random.RandomState]:
@@ -178,58 +176,3 @@ class TPE(Algorithm):
             values=values,
             system_attrs={"constraints": limits} if limits else {},
         )
-
-    def _internal(self, x: torch.Tensor) -> np.ndarray:
-        """Points (n, d) as Optuna's numbers (n, d): values of reals and integers, indices of choices."""
-        values = self.task.space.decode(x)
-        columns = []
-        for variable in self.task.space.variables:
-            value = values[variable.name]
-            if isinstance(variable, Categorical):
-                value = np.array([variable.choices.index(choice) for choice in value])
-            columns.append(value.reshape(len(x), -1).astype(np.float64))
-        return np.concatenate(columns, axis=1)
-
-    def _points(self, rows: np.ndarray) -> torch.Tensor:
-        """The inverse of `_internal`."""
-        values, start = {}, 0
-        for variable in self.task.space.variables:
-            block = rows[:, start : start + variable.size]
-            start += variable.size
-            if isinstance(variable, Categorical):
-                values[variable.name] = [variable.choices[int(index)] for index in block[:, 0]]
-            else:
-                values[variable.name] = block if isinstance(variable, RealVector) else block[:, 0]
-        return self.task.space.encode(values).to(self.task.device, self.task.dtype)
-
-
-def distributions(task: Task) -> dict[str, Any]:
-    """Optuna's distribution of every coordinate, in their order; a vector's are named ``name[i]``."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    found: dict[str, Any] = {}
-    for v in task.space.variables:
-        if isinstance(v, Categorical):
-            found[v.name] = CategoricalDistribution(range(len(v.choices)))
-        elif isinstance(v, Integer):
-            found[v.name] = IntDistribution(v.low, v.high, log=v.log)
-        elif isinstance(v, RealVector):
-            found |= {f"{v.name}[{i}]": FloatDistribution(v.low, v.high) for i in range(v.size)}
-        else:
-            found[v.name] = FloatDistribution(v.low, v.high, log=v.log)
-    return found
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without Optuna's messages on new studies, and its notes on experimental and deprecated arguments."""
-    import optuna
-
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        optuna.logging.set_verbosity(verbosity)

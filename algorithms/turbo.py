@@ -18,7 +18,9 @@ class TuRBO(TrustRegionOptimizer):
     search begins anew, from points and with data of its own.
     """
 
-    capabilities: ClassVar[Capabilities] = Capabilities(discrete=True, max_dimension=200, asynchronous=True)
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        discrete=True, max_dimension=200, horizon=True, asynchronous=True
+    )
     reference: ClassVar[str] = (
         "D. Eriksson, M. Pearce, J. Gardner, R. D. Turner and M. Poloczek, Scalable Global Optimization via Local "
         "Bayesian Optimization, NeurIPS 2019, arXiv:1910.01739"
@@ -29,7 +31,7 @@ class TuRBO(TrustRegionOptimizer):
         (model,) = self.models(x, Standard.of(y[:, None]).values.T, LOCAL)
         scales = model.lengthscales / model.lengthscales.mean()
         points = self.region(count, scales / scales.log().mean().exp())
-        chosen = []
+        chosen: list[int] = []
         for sample in model.draw(points, count):
             sample[chosen] = torch.inf
             chosen.append(int(sample.argmin()))

@@ -116,7 +116,7 @@ class AcquisitionOptimizer(BayesianOptimizer):
         goals, limits = Standard.of(-finite(self.y)[rows]), Standard.of(bilog(finite(self.c)[rows]))
         columns = torch.cat([goals.values, limits.values], dim=1).T
         gps = ModelListGP(*(model.for_botorch() for model in self.models(x, columns, self.prior)))
-        constraints = [lambda z, i=i: z[..., m + i] - limits.zero[i] for i in range(self.task.constraints)]
+        constraints = [excess(m + i, float(zero)) for i, zero in enumerate(limits.zero)]
         feasible = ((self.c[rows] <= 0).all(dim=1)) & self.y[rows].isfinite().all(dim=1)
         return Model(gps.eval(), x, goals, feasible, constraints or None)
 
@@ -129,6 +129,11 @@ class AcquisitionOptimizer(BayesianOptimizer):
             return best  # every point of a small space was evaluated
         with torch.no_grad():
             return points[function(points[:, None]).argmax()][None]
+
+
+def excess(outcome: int, limit: float) -> Callable[[torch.Tensor], torch.Tensor]:
+    """How far an outcome among samples (..., m + k) is above its limit."""
+    return lambda samples: samples[..., outcome] - limit
 
 
 def maximum(function: Any, box: UnitBox, restarts: int, raw_samples: int) -> torch.Tensor:

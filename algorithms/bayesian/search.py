@@ -183,8 +183,9 @@ class BayesianOptimizer(Algorithm):
 
     def scattered(self, count: int) -> torch.Tensor:
         """Scrambled Sobol points (count, d) of the unit box."""
-        points = SobolEngine(self.box.dimension, scramble=True).draw(count, dtype=torch.float64)
-        return self.box.snap_(points)
+        if not count:  # which torch does not draw
+            return torch.empty(0, self.box.dimension, dtype=torch.float64)
+        return self.box.snap_(SobolEngine(self.box.dimension, scramble=True).draw(count, dtype=torch.float64))
 
     def unseen(self, u: torch.Tensor) -> torch.Tensor:
         """Which of the points (n, d) were never asked, (n,) bool; all, if evaluating a point again may tell more."""

@@ -298,9 +298,11 @@ class DifferentialEvolution(Algorithm):
         self.parts.control.learn(
             Outcome(
                 np.arange(n),
-                *(self.round[name][best] for name in ("factors", "rates", "strategies")),
-                parents=self.parents,
-                trials=self.outcomes[best],
+                self.round["factors"][best],
+                self.round["rates"][best],
+                self.round["strategies"][best],
+                self.parents,
+                self.outcomes[best],
             ),
             self.rng,
         )

@@ -12,6 +12,9 @@ from snnbench.algorithms.differential_evolution.bounds import Repair, clip
 from snnbench.algorithms.differential_evolution.crossover import Crossover
 from snnbench.algorithms.differential_evolution.mutation import mutate, mutate_cells
 
+Rows = torch.Tensor | Sequence[torch.Tensor]
+"""n rows of coordinates: one tensor (n, d), or n tensors (d,)."""
+
 BLOCK = {"cpu": 1 << 18, "cuda": 1 << 23}
 """Coordinates handled at once: on a CPU a block and its temporaries stay in cache, on a GPU a block keeps it busy for
 longer than a launch takes."""
@@ -74,7 +77,7 @@ class Recipe:
         self.repair(mutant, target, lower, upper, rng)
 
 
-def make_trials(pool: torch.Tensor, recipe: Recipe, out: Sequence[torch.Tensor]) -> None:
+def make_trials(pool: torch.Tensor, recipe: Recipe, out: Rows) -> None:
     """Mutation and crossover of n trials.
 
     Parameters
@@ -84,7 +87,7 @@ def make_trials(pool: torch.Tensor, recipe: Recipe, out: Sequence[torch.Tensor])
     recipe
         What they are made of.
     out
-        n tensors (d,), or one (n, d); overwritten; must not overlap the pool.
+        n rows, overwritten; must not overlap the pool.
     """
     if recipe.crossover.sparse:
         _write_cells(pool, recipe, out)
@@ -94,7 +97,7 @@ def make_trials(pool: torch.Tensor, recipe: Recipe, out: Sequence[torch.Tensor])
         _write_blocks(pool, recipe, out)
 
 
-def _write_cells(pool: torch.Tensor, recipe: Recipe, out: Sequence[torch.Tensor]) -> None:
+def _write_cells(pool: torch.Tensor, recipe: Recipe, out: Rows) -> None:
     for trial, target in enumerate(recipe.targets.tolist()):
         out[trial].copy_(pool[target])
     for trials, columns in recipe.crossover.cells():
@@ -114,9 +117,9 @@ def _write_cells(pool: torch.Tensor, recipe: Recipe, out: Sequence[torch.Tensor]
             out[trial][where[left:right]] = value[left:right]
 
 
-def _write_rows(pool: torch.Tensor, recipe: Recipe, out: Sequence[torch.Tensor]) -> None:
+def _write_rows(pool: torch.Tensor, recipe: Recipe, out: Rows) -> None:
     d, members = pool.shape[1], pool.unbind(0)
-    seed = recipe.rng.integers(1 << 62)
+    seed = int(recipe.rng.integers(1 << 62))
     tasks = [(trial, start) for trial in range(len(recipe.targets)) for start in range(0, d, SHARE)]
     threads = min(torch.get_num_threads(), len(tasks))
     stretch = STRETCH if torch.get_num_threads() > 1 else 4 * STRETCH
@@ -155,7 +158,7 @@ def _write_rows(pool: torch.Tensor, recipe: Recipe, out: Sequence[torch.Tensor])
             pass
 
 
-def _write_blocks(pool: torch.Tensor, recipe: Recipe, out: Sequence[torch.Tensor]) -> None:
+def _write_blocks(pool: torch.Tensor, recipe: Recipe, out: Rows) -> None:
     n, d, device = len(recipe.targets), pool.shape[1], pool.device
     block = BLOCK.get(device.type, BLOCK["cpu"])
     height, width = max(1, block // d), min(d, block)

@@ -80,11 +80,11 @@ def test_a_late_member_of_the_initial_population(toys):
 @pytest.mark.parametrize("name", NAMES)
 def test_finds_its_way(toys, name):
     overrides = {"initial": 0.5, "floor": 0.3} if name == "cade-released" else {"population": 20}
-    task = asynchronous(toys, dimension=5, budget=2000, offered=0)
+    task = asynchronous(toys, dimension=5, budget=1000, offered=0)
     loop = Workers(toys["make"](name, task, **overrides), toys["sphere"])
-    for _ in range(2000):
+    for _ in range(1000):
         loop.step()
-    assert min(loop.values) < 0.05 * min(loop.values[:20])
+    assert min(loop.values) < 0.2 * min(loop.values[:20])
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -191,7 +191,10 @@ MEMORY = """
             algorithm.state_dict()
         return (peak() - before) / (8 * d * 4)
 
-    for name, overrides in (("cade-released", {}), ("de", {"cr": 0.01}), ("de", {}), ("de", {"strategy": "rand/2"})):
+    for name, overrides in (
+        ("cade-released", {}), ("code", {"asynchronous": True}), ("de", {"cr": 0.01}), ("de", {}),
+        ("de", {"strategy": "rand/2"}), ("sade", {}), ("jade", {"archive": 0.0}), ("jade", {}), ("code", {}),
+    ):
         search(1000, name, overrides)
         print(search(2_000_000, name, overrides))
 """
@@ -201,10 +204,13 @@ MEMORY = """
 def test_memory_peaks_below_three_populations():
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(MEMORY)], capture_output=True, text=True, check=True)
     populations = [float(line) for line in done.stdout.split()]
-    assert len(populations) == 4
+    assert len(populations) == 9
     assert 0.9 < populations[0] < 1.5  # asynchronous: the population and one row
-    assert min(populations[1:]) > 1.8  # the population and its trials
-    assert max(populations) <= 3.0
+    assert 0.9 < populations[1] < 1.7  # and three rows
+    assert min(populations[2:]) > 1.8  # the population and its trials
+    assert max(populations[2:7]) <= 3.0
+    assert populations[7] <= 3.3  # with an archive as large as the population, which is full by then
+    assert populations[8] <= 4.3  # three trials for each target
 
 
 def rosenbrock(x):

@@ -137,7 +137,12 @@ def gradients(toys, algorithm, generations, decay=0.0):
 def test_adam(toys):
     """The centre moves by algorithm 1 of Kingma and Ba 2015 on the gradient of the ranks."""
     algorithm = begun(
-        toys, "openai-es", toys["task"](dimension=50, offered=2, half=50.0), population=12, weight_decay=0.02
+        toys,
+        "openai-es",
+        toys["task"](dimension=50, offered=2, half=50.0),
+        population=12,
+        weight_decay=0.02,
+        sigma_spread=0.1,
     )
     theta = start = algorithm.centre.double().numpy().copy()
     mean = square = np.zeros(50)
@@ -151,7 +156,9 @@ def test_adam(toys):
 
 @pytest.mark.slow  # torch.optim takes many seconds to import what it does not need
 def test_adam_is_torch_adam(toys):
-    algorithm = begun(toys, "openai-es", toys["task"](dimension=50, offered=2, half=50.0), population=12)
+    algorithm = begun(
+        toys, "openai-es", toys["task"](dimension=50, offered=2, half=50.0), population=12, sigma_spread=0.1
+    )
     theta = algorithm.centre.double().clone().requires_grad_()
     optimizer = torch.optim.Adam([theta], lr=algorithm.parameters.learning_rate * algorithm.step * 100, eps=1e-8)
     for gradient, centre in gradients(toys, algorithm, 6):

@@ -37,13 +37,28 @@ REFERENCES = {
         # Left to itself, it shrinks its population as L-SHADE does, which JADE does not.
         minion("JADE", minimum_population_size="population"),
         population=100,
+        remark="Not the same algorithm: this JADE does not use its learning rate c (see below).",
     ),
-    "lshade-minionpy": Reference("lshade", f"{VERSION}, LSHADE", minion("LSHADE"), population=180),
+    "lshade-minionpy": Reference(
+        "lshade",
+        f"{VERSION}, LSHADE",
+        minion("LSHADE"),
+        population=180,
+        remark="minionpy draws coordinates that leave the box anew; ours puts them halfway between bound and target.",
+    ),
+    "lshade-fixed-minionpy": Reference(
+        "lshade",
+        f"{VERSION}, LSHADE, both without reduction (SHADE 1.1)",
+        minion("LSHADE", minimum_population_size="population", archive_size_ratio=1.0, memory_size=100),
+        overrides={"final": 100, "archive": 1.0, "memory": 100},
+        population=100,
+    ),
     "shade-minionpy": Reference(
         "shade",
-        f"{VERSION}, LSHADE without population reduction",
+        f"{VERSION}, LSHADE without reduction (SHADE 1.1)",
         minion("LSHADE", minimum_population_size="population", archive_size_ratio=1.0, memory_size=100),
         population=100,
+        remark="Not the same algorithm: SHADE of 2013 against its successor (see below).",
     ),
     "de-minionpy": Reference(
         "de",
