@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-MEASURE_NAMES = ("test", "search", "anytime", "hypervolume")
+MEASURE_NAMES = ("test", "search", "anytime", "ecdf", "hypervolume", "igd+")
 
 
 def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -6,7 +6,7 @@ does not), in row groups of a fixed length: the bytes of the former do not depen
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -161,10 +161,11 @@ class EvaluationLog:
                 writer.write_table(table.rename_columns(written.names).cast(written), row_group_size=ROW_GROUP)
 
 
-def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """Read a Parquet file, or raise `RecordError`."""
+def read_parquet(path: Path, columns: list[str] | Callable[[str], bool] | None = None) -> pa.Table:
+    """Read a Parquet file, or only the columns that are named or chosen by name, or raise `RecordError`."""
     try:
-        return pq.ParquetFile(path).read(columns=columns)
+        file = pq.ParquetFile(path)
+        return file.read(columns=[n for n in file.schema_arrow.names if columns(n)] if callable(columns) else columns)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).partition("\n")[0]
         raise RecordError(f"{path} is truncated or no Parquet file ({reason}); start again with --fresh") from None

@@ -6,16 +6,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from snnbench.errors import RecordError, UsageError
-from snnbench.experiment.disk import read_json
-from snnbench.experiment.record import load_evaluations
+from snnbench.errors import UsageError
+from snnbench.stats.curves import best_so_far, progress
+from snnbench.stats.fronts import hypervolumes, igd_plus
+from snnbench.stats.runtimes import hitting_times, reference_scale
 
 MEASURES: dict[str, str] = {
     "test": "first objective of the recommendation on the test split",
     "search": "best feasible value of the first objective during the search",
-    "anytime": "mean over the budget of the best value so far, from 0 (ideal) to 1 (worst)",
+    "anytime": "mean over the budget of the distance from the ideal so far, from 0 (ideal) to 1 (worst)",
+    "ecdf": "1 - area under the run's ECDF of evaluations to reach frozen targets, from 0 to 1",
     "hypervolume": "1 - hypervolume of the recommended set on the test split, objectives scaled to [0, 1]",
+    "igd+": "IGD+ of the recommended set on the test split, objectives scaled to [0, 1]",
 }
+
+ON_SCALE = ("anytime", "ecdf", "hypervolume", "igd+")
+"""Measures whose values are on the frozen scale already; the others are in the units of the first objective."""
 
 
 def measured(runs: pd.DataFrame, measure: str) -> np.ndarray:
@@ -24,7 +30,7 @@ def measured(runs: pd.DataFrame, measure: str) -> np.ndarray:
     Parameters
     ----------
     runs
-        Rows of `load_results`, complete or failed.
+        Rows of `load_results`, complete or failed, with the column ``task`` of `select`.
     measure
         One of `MEASURES`.
 
@@ -36,80 +42,67 @@ def measured(runs: pd.DataFrame, measure: str) -> np.ndarray:
     Raises
     ------
     UsageError
-        For an unknown measure, or the hypervolume of one objective.
+        For an unknown measure, or one of several objectives for a problem with one.
     RecordError
         If a record is damaged.
     """
     if measure not in MEASURES:
         raise UsageError(f"unknown measure {measure!r}; known: {', '.join(MEASURES)}")
-    if measure == "test":
-        return runs["test"].to_numpy(np.float64)
-    function: dict[str, Callable[[pd.Series], float]] = {
-        "search": _search,
-        "anytime": _anytime,
-        "hypervolume": _hypervolume,
-    }
-    return np.array([np.inf if row["status"] == "failed" else function[measure](row) for _, row in runs.iterrows()])
+    values = np.full(len(runs), np.inf)
+    for rows in runs.groupby("task").indices.values():
+        values[rows] = _FUNCTIONS[measure](runs.iloc[rows])
+    values[(runs["status"] == "failed").to_numpy()] = np.inf
+    return values
 
 
-def scaled(values: np.ndarray, ideal: float, worst: float) -> np.ndarray:
-    """Values on the frozen scale of their objective: 0 at the ideal, 1 at the worst; infinite ones stay so."""
-    return (np.asarray(values, np.float64) - ideal) / (worst - ideal)
+def remarks(runs: pd.DataFrame, measure: str) -> list[str]:
+    """What a reader has to know of the measure's values on these runs: footnotes, one line each."""
+    if measure == "igd+":
+        return ["IGD+ is measured from the best points of all runs ranked here: it changes when runs are added"]
+    if measure in ("test", "search") and runs["objectives"].str.contains(",").any():
+        return ["only the first of several objectives counts; --measure hypervolume or igd+ judges whole sets"]
+    return []
 
 
-def best_so_far(run: Path, objective: str) -> np.ndarray:
-    """Best feasible value after each recorded evaluation, (n,) float64, infinite before the first feasible one."""
-    table = load_evaluations(run)
-    if table.num_rows == 0:
-        return np.empty(0)
-    name = f"objective.{objective}"
-    if name not in table.column_names:
-        raise RecordError(f"{run}: its evaluations have no {name}")
-    values = np.array(table[name].to_numpy(), np.float64)
-    values[np.isnan(values)] = np.inf
-    for column in table.column_names:
-        if column.startswith("constraint."):
-            values[~(table[column].to_numpy() <= 0)] = np.inf
-    return np.asarray(np.minimum.accumulate(values))
+def _test(runs: pd.DataFrame) -> np.ndarray:
+    return runs["test"].to_numpy(np.float64)
 
 
-def _first(row: pd.Series) -> str:
-    return str(row["objectives"]).partition(",")[0]
+def _search(runs: pd.DataFrame) -> np.ndarray:
+    objective = str(runs["objectives"].iloc[0]).partition(",")[0]
+    curves = (
+        best_so_far(Path(run), objective)[:budget] for run, budget in zip(runs["run"], runs["budget"], strict=True)
+    )
+    return np.array([curve[-1] if len(curve) else np.inf for curve in curves])
 
 
-def _search(row: pd.Series) -> float:
-    curve = best_so_far(Path(row["run"]), _first(row))
-    return float(curve[-1]) if len(curve) else np.inf
+def _anytime(runs: pd.DataFrame) -> np.ndarray:
+    scale = reference_scale(runs) if "," in str(runs["objectives"].iloc[0]) else None
+    values = np.full(len(runs), np.inf)
+    for i, (_, row) in enumerate(runs.iterrows()):
+        share = np.clip(progress(row, scale), 0.0, 1.0) if row["status"] != "failed" else np.empty(0)
+        if len(share):
+            # A search that ended early keeps what it had.
+            values[i] = (share.sum() + max(0, row["budget"] - len(share)) * share[-1]) / row["budget"]
+    return values
 
 
-def _anytime(row: pd.Series) -> float:
-    curve = best_so_far(Path(row["run"]), _first(row))
-    if not len(curve):
-        return np.inf
-    share = np.clip(scaled(curve, row["ideal"], row["worst"]), 0.0, 1.0)
-    budget = int(row["budget"])
-    # A search that ended early keeps what it had.
-    return float((share[:budget].sum() + max(0, budget - len(share)) * share[-1]) / budget)
+def _ecdf(runs: pd.DataFrame) -> np.ndarray:
+    """The area between the run's ECDF over its budget and 1: a target costs the share of the budget spent without it.
+
+    With dense log-spaced targets this is 1 - the area over the convergence curve of Lopez-Ibanez, Vermetten, Dreo and
+    Doerr (IEEE Trans. Evol. Comput. 2024) on a logarithmic scale of quality.
+    """
+    budgets = runs["budget"].to_numpy(np.float64)[:, None]
+    without = np.minimum(hitting_times(runs) - 1.0, budgets)
+    return np.asarray((without / budgets).mean(axis=1))
 
 
-def _hypervolume(row: pd.Series) -> float:
-    import moocore
-
-    names = str(row["objectives"]).split(",")
-    if len(names) < 2:
-        raise UsageError(f"{row['problem']} was run with one objective; the hypervolume needs several")
-    directory = Path(row["run"])
-    points = read_json(directory / "run.json", "restore the file")["problem"]["reference_points"]
-    final = read_json(directory / "recommendation.json", "start again with --fresh").get("final") or []
-    if not final:
-        return np.inf
-    front = np.array([[_number(point["test"].get(name)) for name in names] for point in final])
-    low, high = np.array([points[name] for name in names]).T
-    front = (front - low) / (high - low)
-    front = front[np.isfinite(front).all(axis=1)]
-    # moocore ignores what does not dominate the reference, and silently rows with NaN: there are none left.
-    return 1.0 - float(moocore.hypervolume(front, ref=np.ones(len(names)))) if len(front) else 1.0
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else np.inf
+_FUNCTIONS: dict[str, Callable[[pd.DataFrame], np.ndarray]] = {
+    "test": _test,
+    "search": _search,
+    "anytime": _anytime,
+    "ecdf": _ecdf,
+    "hypervolume": hypervolumes,
+    "igd+": igd_plus,
+}

@@ -13,7 +13,8 @@ import pandas as pd
 from scipy import stats
 
 from snnbench.errors import UsageError
-from snnbench.stats.measures import measured, scaled
+from snnbench.stats.curves import scaled
+from snnbench.stats.measures import ON_SCALE, measured, remarks
 from snnbench.stats.selection import select
 from snnbench.stats.tests import Omnibus, Pair, friedman, holm, mann_whitney, signed_rank
 
@@ -145,6 +146,7 @@ def rank(
     if runs["algorithm"].nunique() < 2:
         raise UsageError(f"only one algorithm, {runs['algorithm'].iloc[0]}: nothing to compare it with")
     runs["value"] = measured(runs, measure)
+    notes += remarks(runs, measure)
     if not selection.references.empty:
         shown = ", ".join(sorted(selection.references["algorithm"].unique()))
         notes.append(f"{shown}: uses gradients, not ranked")
@@ -189,7 +191,7 @@ def _across(
     scales = runs.groupby("task")[["ideal", "worst"]].first()
     scores = np.array([[float(np.median(t.values[name])) for name in names] for t in tasks])
     ranks = stats.rankdata(scores, axis=1)
-    if measure in ("test", "search"):  # the others are on one scale already
+    if measure not in ON_SCALE:
         ends = [scales.loc[t.task] for t in tasks]
         for t, e in zip(tasks, ends, strict=True):
             if not e["worst"] > e["ideal"]:

@@ -23,6 +23,7 @@ COLUMNS = (
     "seed",
     "budget",
     "objectives",
+    "dimension",
     "status",
     "detail",
     "evaluations",
@@ -49,7 +50,8 @@ def load_results(folder: Path | str) -> pd.DataFrame:
     pandas.DataFrame
         ``run`` (its directory), ``problem``, ``version``, ``variant`` ("" for the standard problem, else the
         settings that differ), ``algorithm`` (with its settings, if it has any), ``seed``, ``budget``, ``objectives``
-        (comma-separated), ``status`` (complete, running, interrupted, failed or unreadable) with ``detail``,
+        (comma-separated), ``dimension`` of the search space, ``status`` (complete, running, interrupted, failed or
+        unreadable) with ``detail``,
         ``evaluations``, ``device``, ``official`` (data), ``reference`` (uses gradients), ``seconds`` of search,
         ``ideal`` and ``worst`` value of the first objective as frozen with the problem's version;
         ``search``, ``validation`` and ``test``: the first objective of the recommendation on each split, infinite
@@ -94,6 +96,7 @@ def _readable(record: RunRecord) -> dict[str, Any]:
         "seed": plan.seed,
         "budget": plan.budget,
         "objectives": ",".join(problem["objectives"]),
+        "dimension": problem.get("dimension", np.nan),
         "status": record.status,
         "detail": content.get("error") or "",
         "evaluations": content["evaluations"],
