@@ -207,6 +207,13 @@ class Problem(ABC):
     def reference_points(self) -> dict[str, tuple[float, float]]:
         """Every objective's ideal and reference (worst) value, frozen with the version, for indicators."""
 
+    def targets(self) -> dict[str, list[float]]:
+        """Values that count as reached in fixed-target measures, by objective, frozen with the version; when prepared.
+
+        Where an objective is not named, targets from 1 to 0.01 of the way from its ideal to its worst value apply.
+        """
+        return {}
+
     @abstractmethod
     def estimate(self) -> Estimate:
         """Time and memory on this device, before `prepare`."""

@@ -176,5 +176,5 @@ def data_profile(times: Sequence[np.ndarray], dimensions: Sequence[int], at: np.
 
 
 def _declared(run: Path, objective: str) -> tuple[float, ...]:
-    problem = read_json(run / "run.json", "restore the file")["problem"]
-    return tuple(float(value) for value in (problem.get("targets") or {}).get(objective, ()))
+    targets = read_json(run / "run.json", "restore the file").get("targets") or {}
+    return tuple(float(value) for value in targets.get(objective, ()))

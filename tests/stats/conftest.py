@@ -38,8 +38,7 @@ def write_run(
         "timings": {"search": 1.0},
         "sessions": 1,
     }
-    for key, value in changes.items():
-        content[key] = content[key] | value if isinstance(value, dict) else value
+    content |= changes
     (run / "run.json").write_text(json.dumps(content))
     table = {"evaluation": np.arange(len(values)), "x.size": np.arange(len(values)) / 10.0}
     table |= {f"objective.{name}": values[:, i] for i, name in enumerate(objectives)}

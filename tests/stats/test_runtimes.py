@@ -45,12 +45,12 @@ def test_targets_are_frozen_and_may_be_declared(recorded):
     assert (targets_of(load_results(recorded.folder)) == TARGETS).all()
     assert (TARGETS[0], TARGETS[-1], len(TARGETS)) == (1.0, 0.01, 51)
     for seed in (0, 1):
-        recorded(problem="q", seed=seed, ends=(-10.0, 10.0), about={"targets": {"error": [-8.0, 0.0, -5.0]}})
+        recorded(problem="q", seed=seed, ends=(-10.0, 10.0), targets={"error": [-8.0, 0.0, -5.0]})
     recorded(problem="q", seed=2, ends=(-10.0, 10.0))  # recorded before targets were declared
     runs = load_results(recorded.folder)
     runs = runs[runs["problem"] == "q"]
     assert targets_of(runs).tolist() == [0.5, 0.25, 0.1]
-    recorded(problem="q", seed=3, ends=(-10.0, 10.0), about={"targets": {"error": [-9.0]}})
+    recorded(problem="q", seed=3, ends=(-10.0, 10.0), targets={"error": [-9.0]})
     runs = load_results(recorded.folder)
     with pytest.raises(UsageError, match="different targets"):
         targets_of(runs[runs["problem"] == "q"])
