@@ -1,4 +1,4 @@
-"""``snnbench list``: algorithms, problems, data."""
+"""``snnbench list``: algorithms, problems, data, suites."""
 
 import argparse
 import json
@@ -17,8 +17,8 @@ Row = dict[str, Any]
 
 def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Register the verb."""
-    parser = subparsers.add_parser("list", help="list algorithms, problems and data sets")
-    parser.add_argument("what", nargs="?", metavar="KIND", help="algorithms, problems or data (default: all)")
+    parser = subparsers.add_parser("list", help="list algorithms, problems, data sets and suites")
+    parser.add_argument("what", nargs="?", metavar="KIND", help="algorithms, problems, data or suites (default: all)")
     parser.add_argument("--json", action="store_true", help="machine-readable output")
     parser.set_defaults(run=_run)
 
@@ -26,12 +26,14 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
 def _run(args: argparse.Namespace) -> int:
     from snnbench.data.catalog import CATALOG
     from snnbench.errors import unknown
+    from snnbench.experiment.suite import suites
     from snnbench.registry import entries
 
     kinds: dict[str, Callable[[], list[Row]]] = {
         "algorithms": lambda: [_algorithm(entry) for entry in entries("algorithm").values()],
         "problems": lambda: [{"name": n, "summary": entry.summary()} for n, entry in entries("problem").items()],
         "data": lambda: [{"name": name, "summary": info.doc} for name, info in CATALOG.items()],
+        "suites": lambda: [_suite(name) for name in suites()],
     }
     if args.what is not None and args.what not in kinds:
         raise unknown("kind", args.what, kinds)
@@ -63,6 +65,14 @@ def _show(row: Row, indent: int, width: int) -> None:
         notes.append(f"not installed: {', '.join(row['missing'])}{remedy(row['extra'])}")
     for note in filter(None, notes):
         print(textwrap.fill(note, WIDTH, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False))
+
+
+def _suite(name: str) -> Row:
+    from snnbench.experiment.suite import load_suite
+
+    suite = load_suite(name)
+    size = f"{len(suite.problems)} problems, {len(suite.algorithms)} algorithms, {len(suite.seeds)} seeds"
+    return {"name": name, "summary": f"{suite.description}: {size}", "version": suite.version}
 
 
 def _algorithm(entry: "Entry") -> Row:

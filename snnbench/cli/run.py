@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from snnbench.cli import matrix as many
 from snnbench.cli.options import add_folders, context, names, seeds
 from snnbench.errors import SnnbenchError, UsageError
 
@@ -23,6 +24,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     )
     parser.add_argument("--algo", action="append", metavar="NAME", help="algorithm(s), or file.py:Class")
     parser.add_argument("--problem", action="append", metavar="NAME", help="problem(s), or file.py:Class")
+    many.add(parser)
     parser.add_argument("--seed", metavar="N", help="seed of the run (default 0)")
     parser.add_argument("--seeds", metavar="A:B", help="seeds A to B-1, or a comma-separated list")
     parser.add_argument("--budget", metavar="N", help="evaluations per run (default: the problem's)")
@@ -43,10 +45,19 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
 
 
 def _run(args: argparse.Namespace) -> int:
-    if not args.algo or not args.problem:
-        raise UsageError("run needs --algo and --problem; `snnbench list` shows both")
     if args.seed is not None and args.seeds is not None:
         raise UsageError("give --seed or --seeds, not both")
+    if args.suite is not None:
+        runs = many.suite_plans(args)
+        return many.dry_run(runs, args.out, args) if args.dry_run else many.make(runs, args)
+    if not args.algo or not args.problem:
+        raise UsageError("run needs --algo and --problem, or --suite; `snnbench list` shows all")
+    if args.retry_failed and args.workers is None:
+        raise UsageError(
+            "--retry-failed goes with --suite or --workers: a single run that failed is always tried again"
+        )
+    if args.fresh and args.workers is not None:
+        raise UsageError("--fresh does not go with --workers")
     from snnbench.experiment.plan import check, plans
 
     matrix = plans(
@@ -64,6 +75,8 @@ def _run(args: argparse.Namespace) -> int:
     )
     folders = context(args)
     problems = {id(plan): check(plan, folders) for plan in matrix}
+    if args.workers is not None:
+        return many.dry_run(matrix, args.out, args) if args.dry_run else many.make(matrix, args)
     if args.dry_run:
         return _dry_run(matrix, [problems[id(plan)] for plan in matrix])
     from snnbench.report.live import observer

@@ -20,14 +20,20 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+class Busy(UsageError):
+    """Another process works on the run."""
+
+
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[None]:
     """Hold the directory's lock. The system releases it when the process ends, however it ends.
 
     Raises
     ------
+    Busy
+        If another process holds it.
     UsageError
-        If another process holds it, or the directory cannot be written to.
+        If the directory cannot be written to.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -38,7 +44,7 @@ def locked(directory: Path) -> Iterator[None]:
         try:
             _acquire(descriptor)
         except OSError:
-            raise UsageError(f"another process is working on {directory}") from None
+            raise Busy(f"another process is working on {directory}") from None
         yield
     finally:
         os.close(descriptor)

@@ -21,6 +21,10 @@ from snnbench.problem import Context, Problem
 MOST_WORKERS = 1024
 
 
+class Unfit(UsageError):
+    """An algorithm that cannot work on a problem: too many dimensions, objectives, constraints."""
+
+
 @dataclass(frozen=True)
 class RunPlan:
     """One run: everything that decides its results, and how it is evaluated.
@@ -202,7 +206,7 @@ def check(plan: RunPlan, context: Context | None = None) -> Problem:
     Raises
     ------
     UsageError
-        One line; if the algorithm does not fit the problem, with the registered algorithms that do.
+        One line; `Unfit` if the algorithm does not fit the problem, with the registered algorithms that do.
     """
     problem = build_problem(plan, context)
     kind = registry.load("algorithm", plan.algorithm)
@@ -216,7 +220,7 @@ def check(plan: RunPlan, context: Context | None = None) -> Problem:
     obstacle = _obstacle(kind.capabilities, problem, plan.asynchronous)
     if obstacle:
         fitting = ", ".join(_fitting(problem, plan.asynchronous)) or "none"
-        raise UsageError(f"{name} {obstacle} ({_shape(problem)}); algorithms that fit: {fitting}")
+        raise Unfit(f"{name} {obstacle} ({_shape(problem)}); algorithms that fit: {fitting}")
     return problem
 
 

@@ -1,0 +1,1 @@
+"""Suites, and boards of results; nothing here is code that runs."""

@@ -1,0 +1,1 @@
+"""Suites that come with snnbench, one TOML file each; `snnbench.experiment.suite` reads them."""
