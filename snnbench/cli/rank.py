@@ -23,15 +23,23 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     parser.add_argument("--problems", action="store_true", help="show the ranking on every problem, too")
     parser.add_argument("--allow-mixed", action="store_true",
                         help="rank runs of different versions, budgets, devices or data, with a note")  # fmt: skip
+    parser.add_argument("--targets", action="store_true",
+                        help="expected running times to fixed targets instead of ranks")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="machine-readable output")
     parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> int:
+    from snnbench.report import targets
     from snnbench.report.ranking import content, shown
     from snnbench.stats.ranking import rank
     from snnbench.stats.results import load_results
+    from snnbench.stats.target_tables import target_tables
 
+    if args.targets:
+        tables = target_tables(load_results(args.directory), args.where, args.allow_mixed)
+        print(json.dumps(targets.content(tables), indent=2) if args.json else targets.shown(tables))
+        return 0
     ranking = rank(load_results(args.directory), args.measure, args.alpha, args.where, args.allow_mixed)
     print(json.dumps(content(ranking), indent=2) if args.json else shown(ranking, args.problems))
     return 0

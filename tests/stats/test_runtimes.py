@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from snnbench.errors import RecordError, UsageError
+from snnbench.report.targets import content, shown
 from snnbench.stats.results import load_results
 from snnbench.stats.runtimes import (
     TARGETS,
@@ -14,6 +15,7 @@ from snnbench.stats.runtimes import (
     spent,
     targets_of,
 )
+from snnbench.stats.target_tables import target_tables
 
 
 def test_hitting_times_follow_the_record(recorded):
@@ -68,3 +70,22 @@ def test_several_objectives_are_measured_by_the_hypervolume_so_far(recorded):
     # 1 - hypervolume: 1, .75, .75, .6875, .5625
     found = hitting_times(load_results(recorded.folder), np.array([1.0, 0.75, 0.7, 0.5625, 0.5]))
     assert found.tolist() == [[1, 2, 4, 5, np.inf]]
+
+
+def test_the_table_of_expected_running_times(recorded):
+    for seed in range(2):
+        recorded(algorithm="quick", seed=seed, values=[90.0, 50.0, 20.0, 5.0], ends=(0.0, 100.0))
+        recorded(algorithm="slow", seed=seed, values=[90.0, 90.0, 50.0, 20.0 + 20 * seed], ends=(0.0, 100.0))
+    [table] = target_tables(load_results(recorded.folder), count=3)
+    assert [row.algorithm for row in table.rows] == ["quick", "slow"]
+    assert table.targets == pytest.approx(100 * table.scaled)
+    assert table.scaled[-1] == pytest.approx(TARGETS[TARGETS >= 0.05][-1])
+    assert table.rows[0].ert[-1] == 4
+    assert table.rows[1].successes.tolist()[-1] == 0
+    text = shown([table])
+    assert "slow" in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert content([table])[0]["algorithms"][1]["ert"][-1] is None
+    recorded(problem="q", algorithm="quick", values=[5.0])
+    recorded(problem="q", algorithm="slow", values=[5.0])
+    assert "q: no target tells its runs apart" in shown(target_tables(load_results(recorded.folder)))
