@@ -19,6 +19,9 @@ from snnbench.space import SearchSpace
 __all__ = ["Algorithm", "Capabilities", "Evaluations", "State", "Task"]
 
 
+NO_CONSTRAINTS = "does not handle constraints"
+
+
 @dataclass(frozen=True)
 class Capabilities:
     """What an algorithm can be asked to do. The experiment refuses the rest before anything runs.
@@ -81,7 +84,7 @@ class Capabilities:
         if self.objectives is not None and objectives > self.objectives:
             return f"handles {self.objectives} objective{'s'[: self.objectives > 1]}, not {objectives}"
         if constraints and not self.constraints:
-            return "does not handle constraints"
+            return NO_CONSTRAINTS
         if self.max_dimension is not None and dimension > self.max_dimension:
             return f"is limited to {self.max_dimension:,} dimensions, the problem has {dimension:,}"
         if dimension < self.min_dimension:

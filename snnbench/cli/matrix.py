@@ -16,6 +16,7 @@ _FIXED = (
     ("--budget", "budget"),
     ("--objectives", "objectives"),
     ("--constraints", "constraints"),
+    ("--penalty", "penalty"),
     ("--time-limit", "time_limit"),
     ("--eval-workers", "eval_workers"),
     ("--async", "asynchronous"),

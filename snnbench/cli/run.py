@@ -31,6 +31,8 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     parser.add_argument("--time-limit", metavar="S", help="end the search after S seconds at the latest")
     parser.add_argument("--objectives", metavar="NAMES", help="what to minimise, e.g. error or error,energy")
     parser.add_argument("--constraints", metavar="NAMES", help="optional constraints to switch on, e.g. silent")
+    parser.add_argument("--penalty", action="store_true",
+                        help="penalised objectives for algorithms that do not handle constraints")  # fmt: skip
     parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu or cuda:N (default auto)")
     parser.add_argument("--eval-workers", metavar="N", help="candidates of a run evaluated at once, in N processes")
     parser.add_argument("--async", action="store_true", dest="asynchronous",
@@ -72,6 +74,7 @@ def _run(args: argparse.Namespace) -> int:
         device=args.device,
         eval_workers=_workers(args),
         asynchronous=args.asynchronous,
+        penalty=args.penalty,
     )
     folders = context(args)
     problems = {id(plan): check(plan, folders) for plan in matrix}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from snnbench import registry
-from snnbench.algorithm import Capabilities
+from snnbench.algorithm import NO_CONSTRAINTS, Capabilities
 from snnbench.errors import RecordError, UsageError
 from snnbench.experiment import overrides
 from snnbench.experiment.environment import resolve_device
@@ -51,6 +51,8 @@ class RunPlan:
         Candidates evaluated at once, in processes of their own if more than one or asynchronous.
     asynchronous
         Whether a new candidate is asked for as soon as a worker is free. Then results depend on `eval_workers`.
+    penalty
+        Whether the algorithm is told penalised objectives in the place of constraints (`snnbench.experiment.penalty`).
     """
 
     problem: str
@@ -66,6 +68,7 @@ class RunPlan:
     device: str = "auto"
     eval_workers: int = 1
     asynchronous: bool = False
+    penalty: bool = False
 
     def __post_init__(self) -> None:
         if self.budget < 1:
@@ -86,6 +89,8 @@ class RunPlan:
         }
         if self.asynchronous:
             special["asynchronous"] = self.eval_workers
+        if self.penalty:
+            special["penalty"] = True
         leaf = f"budget{self.budget}-seed{self.seed}"
         if special:
             leaf += "-" + hashlib.sha256(json.dumps(special, sort_keys=True).encode()).hexdigest()[:8]
@@ -128,6 +133,7 @@ def plans(
     device: str = "auto",
     eval_workers: int = 1,
     asynchronous: bool = False,
+    penalty: bool = False,
 ) -> list[RunPlan]:
     """Every combination, by problem, then seed, then algorithm, so that comparisons come early.
 
@@ -151,6 +157,8 @@ def plans(
         ``auto``, ``cpu`` or ``cuda:N``.
     eval_workers, asynchronous
         Candidates evaluated at once, and whether as soon as a worker is free.
+    penalty
+        Whether algorithms that know no constraints are told penalised objectives where there are some.
 
     Raises
     ------
@@ -179,6 +187,9 @@ def plans(
             device=device,
             eval_workers=eval_workers,
             asynchronous=asynchronous,
+            penalty=penalty
+            and not algorithm_classes[algorithm].capabilities.constraints
+            and bool(problem_classes[problem].constraints or constraints),
         )
         for problem in problems
         for seed in dict.fromkeys(seeds)
@@ -217,18 +228,19 @@ def check(plan: RunPlan, context: Context | None = None) -> Problem:
         if missing := registry.missing_modules(needed):
             label = problem.name if needed is problem else name
             raise UsageError(f"{label} needs {' and '.join(missing)}: {registry.advice(needed)}")
-    obstacle = _obstacle(kind.capabilities, problem, plan.asynchronous)
+    obstacle = _obstacle(kind.capabilities, problem, plan.asynchronous, plan.penalty)
     if obstacle:
         fitting = ", ".join(_fitting(problem, plan.asynchronous)) or "none"
-        raise Unfit(f"{name} {obstacle} ({_shape(problem)}); algorithms that fit: {fitting}")
+        advice = "; --penalty tells it penalised objectives" if obstacle == NO_CONSTRAINTS else ""
+        raise Unfit(f"{name} {obstacle} ({_shape(problem)}); algorithms that fit: {fitting}{advice}")
     return problem
 
 
-def _obstacle(capabilities: Capabilities, problem: Problem, asynchronous: bool) -> str | None:
+def _obstacle(capabilities: Capabilities, problem: Problem, asynchronous: bool, penalty: bool = False) -> str | None:
     return capabilities.obstacle(
         problem.dimension,
         len(problem.selected),
-        problem.constraints,
+        0 if penalty else problem.constraints,
         asynchronous=asynchronous,
         gradient=problem.differentiable,
     )

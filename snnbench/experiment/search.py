@@ -25,6 +25,7 @@ from snnbench.experiment.evaluator import Evaluator
 from snnbench.experiment.incumbent import Incumbent
 from snnbench.experiment.log import EvaluationLog
 from snnbench.experiment.observer import Observer, Progress
+from snnbench.experiment.penalty import penalised, worst_values
 from snnbench.experiment.plan import RunPlan
 from snnbench.problem import Problem
 
@@ -100,6 +101,7 @@ class Search:
         self._evaluated = 0
         self._known = False  # whether the state can be saved, and how large it is
         self._ask_seconds = self._tell_seconds = 0.0
+        self._worst = worst_values(problem) if plan.penalty else []
 
     @property
     def elapsed(self) -> float:
@@ -244,8 +246,9 @@ class Search:
 
     def _tell(self, x: torch.Tensor, evaluations: Evaluations, candidates: np.ndarray) -> None:
         began = time.perf_counter()
+        told = penalised(evaluations, self._worst) if self.plan.penalty else evaluations
         with blame(self.name, "tell"):
-            self.algorithm.tell(x, replace(evaluations, candidates=candidates))
+            self.algorithm.tell(x, replace(told, candidates=candidates))
         self._tell_seconds += time.perf_counter() - began
         self.told += len(evaluations)
 

@@ -116,7 +116,7 @@ def build_algorithm(plan: RunPlan, problem: Problem, charge: Callable[[int], Non
         objectives=problem.selected,
         budget=plan.budget,
         initial=initial,
-        constraints=problem.constraints,
+        constraints=0 if plan.penalty else problem.constraints,
         device=device,
         noisy=problem.noisy,
         workers=plan.eval_workers,

@@ -6,6 +6,7 @@ A suite file says::
     version = 1
     description = "one line"
     seeds = "0:10"                      # 0 to 9; or a list
+    penalty = true                      # optional: algorithms that know no constraints are told penalised objectives
     algorithms = ["random", "cade", { name = "de", settings = { mutation = "best1" } }]
 
     [[problems]]
@@ -84,6 +85,8 @@ class Suite:
         With their budgets.
     source
         The file.
+    penalty
+        Whether algorithms that know no constraints take part with penalised objectives where there are some.
     """
 
     name: str
@@ -93,6 +96,7 @@ class Suite:
     algorithms: tuple[SuiteAlgorithm, ...]
     problems: tuple[SuiteProblem, ...]
     source: Path
+    penalty: bool = False
 
     @property
     def title(self) -> str:
@@ -189,6 +193,7 @@ def suite_plans(
                 problem.constraints,
                 settings=[*own, *_applying(settings, baseline.name)],
                 device=device,
+                penalty=suite.penalty,
             )
             try:
                 check(made[0], context)
@@ -236,8 +241,10 @@ def _applying(settings: Iterable[str], algorithm: str) -> list[str]:
 
 
 def _suite(content: Mapping[str, Any], path: Path) -> Suite:
-    allowed = {"name", "version", "description", "seeds", "algorithms", "problems"}
-    _only(content, allowed, allowed - {"description"}, str(path))
+    needed = {"name", "version", "seeds", "algorithms", "problems"}
+    _only(content, needed | {"description", "penalty"}, needed, str(path))
+    if not isinstance(content.get("penalty", False), bool):
+        raise UsageError(f"{path}: penalty must be true or false")
     problems = tuple(
         _problem(entry, f"{path}, problem {i + 1}") for i, entry in enumerate(_list(content, "problems", path))
     )
@@ -253,6 +260,7 @@ def _suite(content: Mapping[str, Any], path: Path) -> Suite:
         algorithms=algorithms,
         problems=problems,
         source=path,
+        penalty=content.get("penalty", False),
     )
 
 
