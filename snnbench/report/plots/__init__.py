@@ -1,0 +1,105 @@
+"""Plots of recorded runs: for files (SVG, PNG, PDF) and for pages.
+
+>>> from snnbench.stats.selection import select  # doctest: +SKIP
+>>> for plot in overall_plots(select(load_results("runs")).runs):  # doctest: +SKIP
+...     save(plot, Path("plots") / f"{plot.name}.svg")
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import pandas as pd
+
+from snnbench.errors import unknown
+from snnbench.experiment.record import RunRecord, open_run
+from snnbench.report.plots.base import Impossible, Material, Plot, slug
+from snnbench.report.plots.convergence import convergence
+from snnbench.report.plots.critical_difference import critical_difference
+from snnbench.report.plots.saving import FORMATS, save, svg
+from snnbench.report.plots.single import course
+from snnbench.report.plots.style import style
+
+__all__ = [
+    "FORMATS",
+    "OVERALL",
+    "PROBLEM",
+    "RUN",
+    "Impossible",
+    "Material",
+    "Plot",
+    "draw",
+    "overall_plots",
+    "problem_plots",
+    "run_plots",
+    "save",
+    "slug",
+    "svg",
+]
+
+T = TypeVar("T")
+
+OVERALL: dict[str, Callable[[Material], Iterator[Plot]]] = {"critical-difference": critical_difference}
+"""Plots over several problems, in the order of a report."""
+
+PROBLEM: dict[str, Callable[[Material], Iterator[Plot]]] = {"convergence": convergence}
+"""Plots of one problem."""
+
+RUN: dict[str, Callable[[RunRecord], Iterator[Plot]]] = {"course": course}
+"""Plots of one run."""
+
+
+def draw(drawings: Mapping[str, Callable[[T], Iterator[Plot]]], material: T, kind: str) -> list[Plot]:
+    """One kind of plot; several figures where there are several pairs of objectives.
+
+    Raises
+    ------
+    Impossible
+        If the runs cannot fill it.
+    UsageError
+        If there is no such kind.
+    """
+    if kind not in drawings:
+        raise unknown("plot", kind, drawings)
+    with style():
+        return list(drawings[kind](material))
+
+
+def overall_plots(runs: pd.DataFrame, measure: str = "test", highlight: Sequence[str] = ()) -> Iterator[Plot]:
+    """All plots over several problems that the runs can fill.
+
+    Parameters
+    ----------
+    runs
+        `snnbench.stats.selection.Selection.runs`.
+    measure
+        One of `snnbench.stats.measures.MEASURES`.
+    highlight
+        Algorithms that keep a colour of their own where there are more algorithms than colours.
+    """
+    yield from _possible(OVERALL, Material(runs, measure, highlight))
+
+
+def problem_plots(runs: pd.DataFrame, measure: str = "test", highlight: Sequence[str] = ()) -> Iterator[Plot]:
+    """All plots of one problem that the runs, of one task, can fill; parameters as of `overall_plots`."""
+    yield from _possible(PROBLEM, Material(runs, measure, highlight))
+
+
+def run_plots(directory: Path) -> Iterator[Plot]:
+    """All plots of one run, in any state, that its record can fill.
+
+    Raises
+    ------
+    RecordError
+        If the record is damaged.
+    """
+    yield from _possible(RUN, open_run(directory))
+
+
+def _possible(drawings: Mapping[str, Callable[[T], Iterator[Plot]]], material: T) -> Iterator[Plot]:
+    for kind in drawings:
+        try:
+            found = draw(drawings, material, kind)
+        except Impossible:
+            continue
+        yield from found

@@ -1,0 +1,73 @@
+"""One run: every candidate, and the best one so far."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from snnbench.experiment.record import RunRecord, load_evaluations
+from snnbench.registry import display_name
+from snnbench.report.plots.base import Impossible, Plot, clean
+from snnbench.report.plots.style import COLOURS, GREY, evaluations_axis, figure
+from snnbench.report.text import number
+from snnbench.stats.measures import best_so_far
+
+MOST_POINTS = 2000
+
+
+def headline(record: RunRecord) -> str:
+    """What was run, in one line."""
+    plan = record.plan
+    names = display_name("problem", plan.problem), record.content["algorithm"]["name"]
+    return f"{clean(names[1], 40)} on {clean(names[0], 40)}, seed {plan.seed}"
+
+
+def course(record: RunRecord) -> Iterator[Plot]:
+    """Every candidate's first objective, the best so far, and what start and end are worth on the test split."""
+    objective = str(record.content["problem"]["objectives"][0])
+    best = best_so_far(record.directory, objective)
+    if not np.isfinite(best).any():
+        raise Impossible(f"{record.directory}: no feasible value was found")
+    each = np.asarray(load_evaluations(record.directory).column(f"objective.{objective}").to_numpy(), np.float64)
+    at = np.arange(1, len(each) + 1)
+    shown = np.unique(np.linspace(0, len(each) - 1, MOST_POINTS).astype(np.int64))
+    made, axes = figure()
+    axes.plot(at[shown], np.where(np.isfinite(each), each, np.nan)[shown], ".", ms=3, color=GREY, mew=0, alpha=0.7,
+              label="each candidate")  # fmt: skip
+    axes.step(at, np.where(np.isfinite(best), best, np.nan), where="post", color=COLOURS[0], label="best so far")
+    ends = _ends(record, objective)
+    for split, colour, marker in (("validation", COLOURS[1], "s"), ("test", COLOURS[2], "D")):
+        found = [(x, ends[point, split]) for point, x in (("start", 1), ("final", len(each))) if (point, split) in ends]
+        axes.plot(*zip(*found, strict=True), ls=":", lw=1, marker=marker, color=colour,
+                  label=f"recommended ({split})") if found else None  # fmt: skip
+    evaluations_axis(axes, int(record.plan.budget), False)
+    finite = each[np.isfinite(each)]
+    level = np.array([*best[np.isfinite(best)], *ends.values()])
+    low, high = float(level.min()), float(max(level.max(), np.quantile(finite, 0.75)))
+    margin = 0.06 * (high - low) or 0.05 * max(abs(high), 1e-9)
+    axes.set_ylim(low - margin, high + margin)
+    axes.set_ylabel(clean(objective))
+    axes.set_title(headline(record), loc="left")
+    axes.legend(loc="upper right")
+    last = float(best[-1])
+    yield Plot(
+        "course",
+        f"Course of {headline(record)}",
+        f"{objective} of every candidate on the search split, the best feasible one so far, and the recommended ones "
+        f"on validation and test, over {len(each):,} evaluations.",
+        made,
+        f"{clean(objective)} over {len(each):,} evaluations; best at the end {number(last)}.",
+    )
+
+
+def _ends(record: RunRecord, objective: str) -> dict[tuple[str, str], float]:
+    """What start and end are worth, where there is a recommendation."""
+    if record.status != "complete":
+        return {}
+    result = record.result(cached=True)
+    found = {}
+    for name, points in (("start", result.start), ("final", result.final)):
+        for split in ("validation", "test"):
+            value = points[0].get(split, {}).get(objective) if points else None
+            if isinstance(value, int | float) and np.isfinite(value):
+                found[name, split] = float(value)
+    return found
