@@ -20,7 +20,7 @@ class Parser(argparse.ArgumentParser):
 
 def parser() -> Parser:
     """The whole command line."""
-    from snnbench.cli import conformance, data, doctor, info, listing, new, prepare, rank, resume, run, status
+    from snnbench.cli import conformance, data, doctor, info, listing, new, prepare, publish, rank, resume, run, status
 
     main_parser = Parser(
         prog="snnbench",
@@ -29,7 +29,7 @@ def parser() -> Parser:
     )
     main_parser.add_argument("--version", action="version", version=f"snnbench {__version__}")
     verbs = main_parser.add_subparsers(dest="verb", metavar="VERB")
-    for module in (run, resume, status, rank, listing, info, new, conformance, prepare, data, doctor):
+    for module in (run, resume, status, rank, publish, listing, info, new, conformance, prepare, data, doctor):
         module.add(verbs)
     return main_parser
 

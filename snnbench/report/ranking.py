@@ -76,33 +76,34 @@ def content(ranking: Ranking) -> dict[str, Any]:
 
 
 def _across(ranking: Ranking) -> str:
-    n, k = len(ranking.tasks), len(ranking.standings)
     rows = [
         [str(s.rank), s.algorithm, f"{s.value:.2f}", f"{s.low:.2f} - {s.high:.2f}", f"{s.better}/{s.worse}"]
         for s in ranking.standings
     ]
     header = ["rank", "algorithm", "mean rank", "95 % interval", "beats/loses"]
-    lines = [_aligned(header, rows)]
+    return "\n\n".join([_aligned(header, rows), *map(_filled, tested_across(ranking))])
+
+
+def tested_across(ranking: Ranking) -> list[str]:
+    """What was tested across problems, and what so many problems can show at best: one or two sentences each."""
+    n, k = len(ranking.tasks), len(ranking.standings)
+    texts = []
     found = ranking.omnibus
     if found is not None:
         first, second = found.degrees
-        lines.append(
-            _filled(
-                f"Friedman chi2 = {found.friedman:.4g}; Iman-Davenport F({first}, {second}) = {found.statistic:.4g}, "
-                f"p = {found.p:.2g}." + ("" if found.p <= ranking.alpha else " So no pair is told apart.")
-            )
+        texts.append(
+            f"Friedman chi2 = {found.friedman:.4g}; Iman-Davenport F({first}, {second}) = {found.statistic:.4g}, "
+            f"p = {found.p:.2g}." + ("" if found.p <= ranking.alpha else " So no pair is told apart.")
         )
     smallest = 2.0 ** (1 - n)
     pairs = k * (k - 1) // 2
-    lines.append(
-        _filled(
-            "Ranks: one more than the number of algorithms that are significantly better (Wilcoxon signed-rank test "
-            f"over problems, Holm, alpha {ranking.alpha:g}). {n} problems can give no p below {smallest:.2g}, which "
-            f"Holm makes {min(1.0, pairs * smallest):.2g} among {pairs} pairs"
-            + (": too few to tell any two apart." if min(1.0, pairs * smallest) > ranking.alpha else ".")
-        )
+    texts.append(
+        "Ranks: one more than the number of algorithms that are significantly better (Wilcoxon signed-rank test "
+        f"over problems, Holm, alpha {ranking.alpha:g}). {n} problems can give no p below {smallest:.2g}, which "
+        f"Holm makes {min(1.0, pairs * smallest):.2g} among {pairs} pairs"
+        + (": too few to tell any two apart." if min(1.0, pairs * smallest) > ranking.alpha else ".")
     )
-    return "\n\n".join(lines)
+    return texts
 
 
 def _problem(task: TaskRanking, alpha: float) -> str:
