@@ -1,12 +1,17 @@
-"""What several rooms' tests need: SpikingJelly, as an independent reference where it is installed."""
+"""What tests of all rooms need: one thread each; SpikingJelly as an independent reference, where it is installed."""
 
 import importlib
 import importlib.machinery
 import importlib.util
+import os
 import sys
 from types import ModuleType, SimpleNamespace
 
 import pytest
+
+# Before torch is imported, here or in a process that a test starts: pytest has a process per core already, and threads
+# of several processes that wait for each other in turn cost more time than all the tests' own work.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # SpikingJelly imports these at the top of modules that the tests use nothing of.
 _UNUSED = ("h5py", "tqdm", "torchvision")
