@@ -1,6 +1,8 @@
 """Several candidates of one run at once: in order, or as they complete."""
 
+import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +26,14 @@ def bytes_of(directory):
     return (directory / "evaluations.parquet").read_bytes()
 
 
+@pytest.fixture
+def forked(monkeypatch):
+    """Workers as copies of this process, where it is not about how they start: each spares an import of torch."""
+    if "fork" in multiprocessing.get_all_start_methods():
+        context = multiprocessing.get_context("fork")
+        monkeypatch.setattr("snnbench.experiment.workers.multiprocessing.get_context", lambda method: context)
+
+
 def test_workers_do_not_change_the_record(tmp_path, plan):
     alone = run(plan(budget=30), tmp_path / "alone")
     together = run(plan(budget=30, eval_workers=2), tmp_path / "together")
@@ -37,7 +47,7 @@ def test_workers_do_not_change_the_record(tmp_path, plan):
     assert run(plan(budget=30, eval_workers=3), tmp_path / "together").cached  # the same run
 
 
-def test_asynchronous(tmp_path, plan):
+def test_asynchronous(forked, tmp_path, plan):
     made = plan("Steady", "Uneven", budget=40, eval_workers=2, asynchronous=True, settings=["problem.sleep=0.003"])
     found = rows(run(made, tmp_path).directory)
     assert len(found) == 40
@@ -48,7 +58,7 @@ def test_asynchronous(tmp_path, plan):
     assert open_run(made.directory(tmp_path)).content["plan"]["asynchronous"] is True
 
 
-def test_asynchronous_with_one_worker_is_in_order(tmp_path, plan):
+def test_asynchronous_with_one_worker_is_in_order(forked, tmp_path, plan):
     made = plan("Steady", budget=25, eval_workers=1, asynchronous=True)
     first, again = (rows(run(made, tmp_path / name).directory) for name in ("a", "b"))
     assert first["candidate"].tolist() == list(range(25))
@@ -70,8 +80,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("checkpoint", [True, False])
-def test_killed_asynchronous_run_goes_on_from_what_was_known(tmp_path, plan, checkpoint):
+def test_killed_asynchronous_run_goes_on_from_what_was_known(forked, tmp_path, plan):
     made = plan(
         "Steady", "Uneven", budget=60, eval_workers=2, asynchronous=True,
         settings=["problem.sleep=0.01", "evaluation.flush_seconds=0.01"],
@@ -88,15 +97,17 @@ def test_killed_asynchronous_run_goes_on_from_what_was_known(tmp_path, plan, che
     process.wait()
     known = rows(directory)
     assert 8 <= len(known) < 60
-    if not checkpoint:
-        (directory / "checkpoint.safetensors").unlink(missing_ok=True)
-    resume(directory)
-    found = rows(directory)
-    assert sorted(found["candidate"]) == list(range(60))
-    assert found.iloc[: len(known)].reset_index(drop=True).equals(known)
+    without = made.directory(tmp_path / "without a checkpoint")
+    shutil.copytree(directory, without)
+    (without / "checkpoint.safetensors").unlink(missing_ok=True)
+    for killed in (directory, without):
+        resume(killed)
+        found = rows(killed)
+        assert sorted(found["candidate"]) == list(range(60))
+        assert found.iloc[: len(known)].reset_index(drop=True).equals(known)
 
 
-def test_stopped_asynchronous_run_keeps_what_is_pending(tmp_path, plan, watcher):
+def test_stopped_asynchronous_run_keeps_what_is_pending(forked, tmp_path, plan, watcher):
     made = plan("Steady", budget=20, eval_workers=2, asynchronous=True, settings=["problem.sleep=0.01"])
 
     def interrupt(progress):
@@ -128,7 +139,7 @@ def test_what_cannot_be_asynchronous_is_refused(plan):
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
-def test_a_worker_that_dies_or_fails_is_one_line(tmp_path, plan, asynchronous):
+def test_a_worker_that_dies_or_fails_is_one_line(forked, tmp_path, plan, asynchronous):
     name, options = ("Steady" if asynchronous else "Walk"), {"eval_workers": 2, "asynchronous": asynchronous}
     deadly = plan(name, "Deadly", budget=60, **options)
     with pytest.raises(SnnbenchError, match=r"worker . was killed by signal 9 .* resume, with fewer --eval-workers"):
