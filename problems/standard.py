@@ -32,7 +32,10 @@ Samples = tuple[torch.Tensor, torch.Tensor]
 
 
 def load_data(name: str, context: Context, download: bool = True, stand_in: bool = False) -> DataSet:
-    """A data set from the context's folders; with `stand_in`, black images of the published sizes."""
+    """A data set from the context's folders; with `stand_in`, black images of the published sizes.
+
+    Without `download`, what would take long is left undone: data that is not here or not converted is a `DataError`.
+    """
     if stand_in:
         return blank(name)
     return load(
@@ -41,6 +44,7 @@ def load_data(name: str, context: Context, download: bool = True, stand_in: bool
         cache_dir=context.cache_dir,
         progress=context.progress,
         download=download,
+        convert=download,
     )
 
 

@@ -92,7 +92,9 @@ def _check(args: argparse.Namespace) -> int:
         if state.state == "damaged":
             text, failed = f"damaged: {state.detail.removeprefix(name + ': ')}", True
         elif state.state == "missing":
-            text, failed = f"not here; `snnbench data fetch {name}` gets it", name in args.names
+            info = info_of(name)
+            how = f"`snnbench data fetch {name}` gets it" if info.downloadable else f"get it from {info.page}"
+            text, failed = f"not here; {how}", name in args.names
         else:
             text, failed = _read(name, state, args)
         print(f"{name}: {text}")
@@ -111,11 +113,11 @@ def _read(name: str, state: "DataStatus", args: argparse.Namespace) -> tuple[str
     from snnbench.errors import DataError
 
     info = info_of(name)
-    if info.kind == "events" and not info.embedded:
+    if info.converted:
         if state.state == "unofficial":
             return f"not the official data, usable with --data-dir; {state.path}", False
         if not (official_folder(info, args.cache_dir or default_cache()) / "frames.npy").is_file():
-            return f"official archives, made into frames when first used; {state.path}", False
+            return f"official archives, made into {info.converts_to} when first used; {state.path}", False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnofficialDataWarning)  # the printed line says it
         try:

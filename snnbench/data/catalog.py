@@ -5,6 +5,7 @@ Nothing heavy is imported here: the command line lists data sets from this modul
 
 from snnbench.data.entry import DataFile, DataSetInfo, Framing
 from snnbench.data.event_sets import EVENT_SETS
+from snnbench.data.image_sets import IMAGE_SETS
 from snnbench.errors import unknown
 
 _KRIZHEVSKY = "A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, Univ. of Toronto, 2009"
@@ -178,7 +179,7 @@ _FASHION = DataSetInfo(
 )
 
 CATALOG: dict[str, DataSetInfo] = {
-    info.name: info for info in (_DIGITS, _EVENTS, _MNIST, _FASHION, _CIFAR10, _CIFAR100, *EVENT_SETS)
+    info.name: info for info in (_DIGITS, _EVENTS, _MNIST, _FASHION, _CIFAR10, _CIFAR100, *IMAGE_SETS, *EVENT_SETS)
 }
 
 

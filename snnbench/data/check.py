@@ -68,7 +68,7 @@ def status(
     path, size = str(source.path), source.size()
     if not verify:
         return DataStatus(name, "present", path, size)
-    if info.framing is not None:
+    if info.converted:
         return _recordings(source)
     try:
         found = {file.name: md5 for file, _, md5 in source.read()}
@@ -79,8 +79,8 @@ def status(
 
 
 def _converted(info: DataSetInfo, cache_dir: Path) -> DataStatus:
-    """Frames of official recordings serve without the archives that they were made from."""
-    if info.framing is None:
+    """What was made of official archives serves without them."""
+    if not info.converted:
         return DataStatus(info.name, "missing")
     frames = official_folder(info, cache_dir) / "frames.npy"
     if not frames.is_file():

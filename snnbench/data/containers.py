@@ -55,7 +55,8 @@ def read_all(path: Path, suffix: str) -> Iterator[Member]:
         raise DataError(f"{path} cannot be read: {error}") from error
 
 
-def _safe(name: str, where: Path) -> PurePosixPath:
+def safe_path(name: str, where: Path) -> PurePosixPath:
+    """A member's name as a path; `DataError` if it points outside the archive."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
         raise DataError(f"{where} is refused: its member {name!r} points outside the archive")
@@ -65,7 +66,7 @@ def _safe(name: str, where: Path) -> PurePosixPath:
 def _tar(where: Path, suffix: str) -> Iterator[Member]:
     with tarfile.open(where, "r|*") as tar:  # as a stream: going back would unpack everything again
         for member in tar:
-            path = _safe(member.name, where)
+            path = safe_path(member.name, where)
             if not member.name.endswith(suffix):
                 continue
             if not member.isreg() or member.size > LARGEST_MEMBER:
@@ -78,7 +79,7 @@ def _tar(where: Path, suffix: str) -> Iterator[Member]:
 def _zip(file: object, where: Path, suffix: str, depth: int = 0) -> Iterator[Member]:
     with zipfile.ZipFile(file) as archive:  # type: ignore[call-overload]
         for member in archive.infolist():
-            path = _safe(member.filename, where)
+            path = safe_path(member.filename, where)
             if member.is_dir():
                 continue
             if path.suffix == ".zip" and depth == 0:

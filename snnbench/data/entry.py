@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Role = Literal["train", "test", "all", "meta"]
-Format = Literal["cifar", "idx", "nmnist", "ncaltech101", "dvsgesture", "aedat4", "shd"]
+Format = Literal["cifar", "idx", "nmnist", "ncaltech101", "dvsgesture", "aedat4", "shd", "imagenet", "tinyimagenet"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,26 @@ class Framing:
 
 
 @dataclass(frozen=True)
+class Cropping:
+    """How photographs of any size become pixels of one size: part of a data set's definition, frozen with it.
+
+    Attributes
+    ----------
+    resize
+        Length that the shorter side is resized to (bilinear); the other keeps the proportion, rounded down.
+    size
+        Side of the square that is cut from the middle.
+    """
+
+    resize: int
+    size: int
+
+    def describe(self) -> dict[str, Any]:
+        """Plain data for records and for the key of cached pixels."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class DataSetInfo:
     """What is known of a data set without opening it.
 
@@ -98,6 +118,8 @@ class DataSetInfo:
         Terms of use, and the work to cite.
     framing
         How recordings become frames; None for images.
+    cropping
+        How photographs become pixels of one size; None where the files hold pixels.
     embedded
         Whether it comes with an installed package, so that there is nothing to download.
     format
@@ -106,6 +128,8 @@ class DataSetInfo:
         Names of the classes, where the files do not have them.
     url, archive_bytes, archive_md5, archive_sha256
         The official archive and how to recognise it.
+    page
+        Where people get what is not downloaded by a program.
     folder
         Folder inside the archive.
     files
@@ -126,6 +150,7 @@ class DataSetInfo:
     licence: str
     reference: str
     framing: Framing | None = None
+    cropping: Cropping | None = None
     embedded: bool = False
     format: Format = "cifar"
     class_names: tuple[str, ...] = ()
@@ -133,6 +158,7 @@ class DataSetInfo:
     archive_bytes: int = 0
     archive_md5: str = ""
     archive_sha256: str = ""
+    page: str = ""
     folder: str = ""
     files: tuple[DataFile, ...] = ()
     label_key: str = "labels"
@@ -140,8 +166,23 @@ class DataSetInfo:
 
     @property
     def origin(self) -> str:
-        """Where it comes from, for people: the archive's address, or the folder of the files'."""
-        return self.url or ", ".join(dict.fromkeys(file.url for file in self.files))
+        """Where it comes from, for people: a page, the archive's address, or the addresses of the files."""
+        return self.page or self.url or ", ".join(dict.fromkeys(file.url for file in self.files))
+
+    @property
+    def downloadable(self) -> bool:
+        """Whether `snnbench data fetch` can bring it."""
+        return bool(self.url) or any(file.url for file in self.files)
+
+    @property
+    def converted(self) -> bool:
+        """Whether the files are read once and kept in the cache as an array: recordings, photographs."""
+        return not self.embedded and (self.framing is not None or self.cropping is not None)
+
+    @property
+    def converts_to(self) -> str:
+        """What the files are made into, for people."""
+        return "frames" if self.framing else "pixels"
 
     @property
     def kind(self) -> Literal["images", "events"]:

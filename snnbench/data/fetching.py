@@ -114,8 +114,8 @@ def _bring_files(
         target = folder / file.name
         if target.is_file() and file_hashes(target)[0] == file.md5:
             continue
-        if not allow_download:
-            if target.is_file():
+        if not allow_download or not file.url:
+            if target.is_file() and file.url:
                 raise DataError(f"{info.name}: {target} is damaged; `snnbench data fetch {info.name}` replaces it")
             raise missing(info, data_dir, cache_dir)
         try:
@@ -129,7 +129,7 @@ def _intact(source: Source) -> bool:
     """Whether these are the official files, unpacked if they come as one archive."""
     if source.is_archive:
         return False
-    if source.info.framing is not None:
+    if source.info.converted:
         return all(
             (path := source.path / file.name).is_file() and file_hashes(path)[0] == file.md5
             for file in source.info.files

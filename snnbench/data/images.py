@@ -76,9 +76,15 @@ class DataSet:
         return len(self.indices[split])
 
     def split(self, split: Split, device: torch.device | str = "cpu") -> tuple[torch.Tensor, torch.Tensor]:
-        """Pixels (n, c, h, w) or (n, T, c, h, w) uint8 and labels (n,) int64 of one split, copied to a device."""
+        """Pixels (n, c, h, w) or (n, T, c, h, w) uint8 and labels (n,) int64 of one split, copied to a device.
+
+        A split that is one piece of a memory map (photographs) is not copied to the CPU: it is read where it is used.
+        """
         index = self.indices[split]
-        return torch.from_numpy(self.images[index]).to(device), torch.from_numpy(self.labels[index]).to(device)
+        lazy = isinstance(self.images, np.memmap) or not self.images.strides[0]
+        whole = len(index) > 0 and index[-1] - index[0] + 1 == len(index)
+        images = self.images[index[0] : index[-1] + 1] if lazy and whole else self.images[index]
+        return torch.from_numpy(images).to(device), torch.from_numpy(self.labels[index]).to(device)
 
     def to_unit(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pixels (n, c, h, w) uint8 to float32 in [0, 1], event frames to counts (n, T c, h, w): for augmentation."""

@@ -1,6 +1,7 @@
 """From a data set's name to its images, labels and splits in memory."""
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from snnbench.data.folders import data_folder, default_cache
 from snnbench.data.idx import read_idx
 from snnbench.data.images import DataSet, Split
 from snnbench.data.lookup import Source, find, official_folder
+from snnbench.data.photographs import convert_photographs
 from snnbench.data.pickles import read_dictionary
-from snnbench.data.recorded import convert, read_frames
+from snnbench.data.recorded import convert_recordings, read_frames
 from snnbench.data.recordings import require_readers
 from snnbench.data.simulated import describe, read_cached
 from snnbench.data.splits import by_path, by_rule, manifest
@@ -35,6 +37,7 @@ def load(
     cache_dir: Path | None = None,
     progress: Progress | None = None,
     download: bool = True,
+    convert: bool = True,
 ) -> DataSet:
     """Load a data set.
 
@@ -54,6 +57,8 @@ def load(
         Called with (stage, done, total) while it downloads.
     download
         Whether it may be downloaded.
+    convert
+        Whether recordings and photographs may be converted, which can take hours.
 
     Returns
     -------
@@ -65,7 +70,8 @@ def load(
     UsageError
         For an unknown name, or a ``data_dir`` that is no folder.
     DataError
-        If it is missing and cannot be downloaded, damaged in the cache, or malformed.
+        If it is missing and cannot be downloaded, damaged in the cache, or malformed; if it is not converted yet and
+        may not be.
 
     Warns
     -----
@@ -84,8 +90,8 @@ def load(
     if info.embedded:
         return _embedded(info, data_folder(cache_dir, name))
     source = find(info, data_dir, cache_dir)
-    if info.framing is not None:
-        return _recorded(info, source, data_dir, cache_dir, progress, download)
+    if info.converted:
+        return _converted(info, source, data_dir, cache_dir, progress, download, convert)
     if source is None or (source.is_archive and not source.trusted):
         source = fetch(name, data_dir=data_dir, cache_dir=cache_dir, progress=progress, allow_download=download)
     return _images(source)
@@ -100,7 +106,7 @@ def blank(name: str) -> DataSet:
     return DataSet(
         name=name,
         class_names=tuple(str(k) for k in range(info.classes)),
-        images=np.zeros((total, *((info.steps,) if info.steps else ()), *info.shape), np.uint8),
+        images=_black((total, *((info.steps,) if info.steps else ()), *info.shape)),
         labels=np.arange(total, dtype=np.int64) % info.classes,
         indices=indices,  # type: ignore[arg-type]
         scale=info.scale,
@@ -108,6 +114,12 @@ def blank(name: str) -> DataSet:
         std=info.std,
         provenance={"official": False, "source": "blank", "sha256": "", "split": "blank", "counts": dict(info.sizes)},
     )
+
+
+def _black(shape: tuple[int, ...]) -> np.ndarray:
+    """Zeros that take no memory: every sample is the same one."""
+    sample = np.zeros(shape[1:], np.uint8)
+    return np.lib.stride_tricks.as_strided(sample, shape, (0, *sample.strides))
 
 
 def _embedded(info: DataSetInfo, folder: Path) -> DataSet:
@@ -133,36 +145,43 @@ def _embedded(info: DataSetInfo, folder: Path) -> DataSet:
     return _data_set(info, names, images, labels, indices, provenance, info.manifest)
 
 
-def _recorded(
+def _converted(
     info: DataSetInfo,
     source: Source | None,
     data_dir: Path | None,
     cache_dir: Path,
     progress: Progress | None,
     download: bool,
+    make: bool,
 ) -> DataSet:
-    """Recorded events: frames from the cache, or made from what is here or can be fetched."""
+    """Frames of recorded events or pixels of photographs: from the cache, or made from what is here or is fetched."""
     found = None
     if source is None or not source.trusted:
         found = read_frames(official_folder(info, cache_dir))
     if found is None:
-        require_readers(info)  # before gigabytes are downloaded
+        if info.framing is not None:
+            require_readers(info)  # before gigabytes are downloaded
         if source is None or not source.trusted:
             source = fetch(
                 info.name, data_dir=data_dir, cache_dir=cache_dir, progress=progress, allow_download=download
             )
-        found = convert(source, cache_dir, progress)
-    note = "" if found.about["official"] else _unofficial(info, source.path if source else cache_dir)
-    assert info.framing is not None
+        how = convert_recordings if info.framing is not None else convert_photographs
+        found = how(source, cache_dir, progress, make)
+    note = (
+        "" if found.about["official"] else _unofficial(info, source.path if source else cache_dir, found.about["files"])
+    )
     place = str(source.path if source else official_folder(info, cache_dir))
-    provenance = {**found.about, "source": place, "note": note, "framing": info.framing.describe()}
+    how_made = {"framing": info.framing.describe()} if info.framing else {}
+    how_made |= {"cropping": info.cropping.describe()} if info.cropping else {}
+    provenance = {**found.about, "source": place, "note": note, **how_made}
     indices = by_path(found.keys, found.labels, manifest(info.manifest))
     split = info.manifest if found.about["official"] else "derived"
     return _data_set(info, found.class_names, found.images, found.labels, indices, provenance, split)
 
 
-def _unofficial(info: DataSetInfo, place: Path) -> str:
-    note = f"{info.name} from {place} is not the official data (other checksums); results do not compare"
+def _unofficial(info: DataSetInfo, place: Path, md5s: Mapping[str, str]) -> str:
+    reason = "other checksums" if md5s else "unpacked files have no checksums to compare"
+    note = f"{info.name} from {place} is not the official data ({reason}); results do not compare"
     warnings.warn(note, UnofficialDataWarning, stacklevel=4)
     return note
 
@@ -201,7 +220,7 @@ def _images(source: Source) -> DataSet:
     official = md5s == {file.name: file.md5 for file in info.files}
     note = ""
     if not official:
-        note = _unofficial(info, source.path)
+        note = _unofficial(info, source.path, md5s)
     provenance = {
         "official": official,
         "source": str(source.path),

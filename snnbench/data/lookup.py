@@ -13,7 +13,7 @@ from snnbench.data.entry import DataFile, DataSetInfo
 from snnbench.data.folders import data_folder
 from snnbench.errors import DataError, UsageError
 
-CONVERSION_VERSION = 1  # raise it when the conversion of recordings changes: frames are then made anew
+CONVERSION_VERSION = 1  # raise it when the conversion of recordings or photographs changes: they are then made anew
 
 
 @dataclass(frozen=True)
@@ -134,29 +134,33 @@ def find(info: DataSetInfo, data_dir: Path | None, cache_dir: Path) -> Source | 
                     return Source(info, folder, trusted)
             if info.archive and (place / info.archive).is_file():
                 return Source(info, place / info.archive, trusted)
-            if trusted and any((place / name).exists() for file in info.files for name in file.unpacked):
+            unpacked = [name for file in info.files for name in file.unpacked]
+            if trusted and any((place / name).exists() for name in unpacked):
                 return Source(info, place, trusted)
+            if trusted and len(info.files) == 1 and place.name in unpacked:  # the unpacked folder itself
+                return Source(info, place.parent, trusted)
         except OSError as error:
             raise DataError(f"{info.name}: {place} cannot be read: {error.strerror}") from error
     return None
 
 
 def frames_folder(info: DataSetInfo, cache_dir: Path, files: Any) -> Path:
-    """Where the frames of recorded events are kept that were made from certain files.
+    """Where the frames of recorded events, or the pixels of photographs, are kept that were made from certain files.
 
     Parameters
     ----------
     info
-        The data set; its framing is part of the name.
+        The data set; its framing or cropping is part of the name.
     cache_dir
         The cache.
     files
         Plain data that tells these files from others.
     """
-    assert info.framing is not None
-    content = {"version": CONVERSION_VERSION, "framing": info.framing.describe(), "files": files}
+    how = {"framing": info.framing.describe()} if info.framing else {}
+    how |= {"cropping": info.cropping.describe()} if info.cropping else {}
+    content = {"version": CONVERSION_VERSION, **how, "files": files}
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return data_folder(cache_dir, info.name) / f"frames-{key[:16]}"
+    return data_folder(cache_dir, info.name) / f"{info.converts_to}-{key[:16]}"
 
 
 def official_folder(info: DataSetInfo, cache_dir: Path) -> Path:
@@ -170,9 +174,9 @@ def missing(info: DataSetInfo, data_dir: Path | None, cache_dir: Path, reason: s
     first = info.files[0]
     either = [f"{info.folder}/{first.name}".strip("/"), info.archive or next(iter(first.unpacked), "")]
     what = f"neither {either[0]} nor {either[1]} found" if either[1] else f"{either[0]} not found"
+    fetch = f"with `snnbench data fetch {info.name}`, or " if info.downloadable else ""
     return DataError(
         f"{info.name}: {what} in {looked}"
         + (f"; {reason}" if reason else "")
-        + f". Get it with `snnbench data fetch {info.name}`, or from {info.origin} "
-        + "and pass --data-dir FOLDER (the folder it lies in)"
+        + f". Get it {fetch}from {info.origin} and pass --data-dir FOLDER (the folder it lies in)"
     )

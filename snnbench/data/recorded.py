@@ -1,11 +1,14 @@
 """Recorded event data as a `DataSet`: converted to frames once, then read from the cache as a memory map."""
 
+import contextlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,9 @@ from snnbench.errors import DataError
 
 Progress = Callable[[str, int, int], None]
 
+PIXELS = "frames.npy"
+"""The array's file in a folder of the cache."""
+
 
 @dataclass(frozen=True)
 class Frames:
@@ -29,9 +35,10 @@ class Frames:
     Attributes
     ----------
     images
-        (n, T, c, h, w) uint8, a read-only memory map, in the order of `keys`.
+        (n, T, c, h, w) uint8, of photographs (n, c, h, w): a memory map, in the order of `keys`. What is written into
+        it stays in memory.
     keys
-        Path of every recording, "train/", "test/" or "all/" first; sorted.
+        Path of every recording, "train/", "test/" or "all/" first; sorted. Of photographs in the order of the splits.
     labels
         What each recording's path or file says of its class.
     about
@@ -46,10 +53,10 @@ class Frames:
 
 
 def read_frames(folder: Path) -> Frames | None:
-    """Frames that `convert` has left in a folder; None if there are none, or incomplete ones."""
+    """Frames that `convert_recordings` has left in a folder; None if there are none, or incomplete ones."""
     try:
         about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-        images = np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False)
+        images = np.load(folder / PIXELS, mmap_mode="c", allow_pickle=False)
         keys, labels = tuple(about.pop("keys")), np.array(about.pop("labels"), np.int64)
         names = tuple(about.pop("class_names"))
     except (OSError, EOFError, ValueError, KeyError, AttributeError):
@@ -57,7 +64,7 @@ def read_frames(folder: Path) -> Frames | None:
     return Frames(images, keys, labels, names, about) if len(images) == len(keys) == len(labels) else None
 
 
-def convert(source: Source, cache_dir: Path, progress: Progress | None = None) -> Frames:
+def convert_recordings(source: Source, cache_dir: Path, progress: Progress | None = None, make: bool = True) -> Frames:
     """Frames of a data set's recordings, from the cache if these files were converted before.
 
     Parameters
@@ -68,29 +75,67 @@ def convert(source: Source, cache_dir: Path, progress: Progress | None = None) -
         The cache.
     progress
         Called with (stage, recordings done, recordings expected).
+    make
+        Whether they may be made; else it is an error if the cache does not have them.
 
     Raises
     ------
     DataError
         If a file is missing, damaged or unreadable, tonic is missing, or the cache cannot be written.
     """
+    located = located_files(source)
+    kept = frames_folder(source.info, cache_dir, _state([path for _, path in located]))
+    write = (
+        partial(_write, source.info, located, progress=progress or (lambda stage, done, total: None)) if make else None
+    )
+    return kept_or_made(source, located, kept, cache_dir, _temporary, write)
+
+
+def kept_or_made(
+    source: Source,
+    located: list[tuple[DataFile, Path]],
+    kept: Path,
+    cache_dir: Path,
+    workplace: Callable[[Path], AbstractContextManager[Path]],
+    write: Callable[[Path], dict[str, Any]] | None,
+) -> Frames:
+    """What the cache has of certain files, or what `write` makes of them; one process at a time.
+
+    Parameters
+    ----------
+    source, located
+        Where the data set is, and its files.
+    kept
+        Folder for what is made of files that are not the official ones.
+    cache_dir
+        The cache.
+    workplace
+        From the final folder to one beside it in which `write` works.
+    write
+        Writes `PIXELS` into a folder; returns keys, labels, class names and hash. ``None`` if it must be there.
+
+    Raises
+    ------
+    DataError
+        As `convert_recordings`.
+    """
     info = source.info
-    located = [(file, path) for file in info.files for path in _paths(source, file)]
-    kept = frames_folder(info, cache_dir, _state([path for _, path in located]))
     for folder in (kept, official_folder(info, cache_dir)) if not source.trusted else (kept,):
         if (found := read_frames(folder)) is not None:
             return found
     md5s = _checksums(source, located)
     official = md5s == {file.name: file.md5 for file in info.files}
     final = official_folder(info, cache_dir) if official else kept
+    if write is None:
+        if (found := read_frames(final)) is not None:
+            return found
+        raise DataError(f"{info.name}: {source.path} is not converted yet")
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-        with locked(final.parent), tempfile.TemporaryDirectory(prefix=".frames-", dir=final.parent) as temporary:
+        with locked(final.parent), workplace(final) as made:
             if (found := read_frames(final)) is not None:  # by another process meanwhile, or from a copy elsewhere
                 return found
-            made = Path(temporary) / "made"
-            made.mkdir()
-            about = _write(info, located, made, progress or (lambda stage, done, total: None))
+            about = write(made)
             about |= {"official": official, "files": md5s}
             (made / "about.json").write_text(json.dumps(about), encoding="utf-8")
             if final.exists():  # damaged
@@ -101,6 +146,19 @@ def convert(source: Source, cache_dir: Path, progress: Progress | None = None) -
     found = read_frames(final)
     assert found is not None
     return found
+
+
+def located_files(source: Source) -> list[tuple[DataFile, Path]]:
+    """Each of a data set's files with where it is: the archive, or what the user has unpacked it to."""
+    return [(file, path) for file in source.info.files for path in _paths(source, file)]
+
+
+@contextlib.contextmanager
+def _temporary(final: Path) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix=".frames-", dir=final.parent) as temporary:
+        made = Path(temporary) / "made"
+        made.mkdir()
+        yield made
 
 
 def _paths(source: Source, file: DataFile) -> list[Path]:
@@ -162,13 +220,13 @@ def _write(info: DataSetInfo, located: list[tuple[DataFile, Path]], folder: Path
     # Training data before test data, each by path: no order of a file system or an archive matters.
     order = sorted(range(len(keys)), key=lambda i: (not keys[i].startswith("train/"), keys[i]))
     rows = np.memmap(unsorted, np.uint8, "r", shape=(len(keys), *shape))
-    images = np.lib.format.open_memmap(folder / "frames.npy", "w+", np.uint8, rows.shape)
+    images = np.lib.format.open_memmap(folder / PIXELS, "w+", np.uint8, rows.shape)
     for row, i in enumerate(order):
         images[row] = rows[i]
     images.flush()
     del rows
     unsorted.unlink()
-    labels, names = _labels(info, [texts[i] for i in order])
+    labels, names = labels_of(info, [texts[i] for i in order])
     progress(stage, len(keys), len(keys))
     return {
         "keys": [keys[i] for i in order],
@@ -178,8 +236,14 @@ def _write(info: DataSetInfo, located: list[tuple[DataFile, Path]], folder: Path
     }
 
 
-def _labels(info: DataSetInfo, texts: list[str]) -> tuple[np.ndarray, list[str]]:
-    """Numbers of the classes; where the catalog does not name them, the folders' names in order."""
+def labels_of(info: DataSetInfo, texts: list[str]) -> tuple[np.ndarray, list[str]]:
+    """Numbers of the classes; where the catalog does not name them, the folders' names in order.
+
+    Raises
+    ------
+    DataError
+        If there are more classes than the data set has, or an unknown one.
+    """
     numbered = bool(info.class_names) and all(text.isdigit() for text in texts)
     names = list(info.class_names) or sorted(set(texts))
     if len(names) > info.classes:

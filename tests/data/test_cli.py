@@ -69,7 +69,9 @@ def test_fetch_then_check(served: Any, capsys: pytest.CaptureFixture[str], tmp_p
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("digits: official; 1000 search, 400 validation, 397 test")
     assert lines[1].startswith("events: official; 1000 search, 400 validation, 397 test")
-    assert lines[2:-1] == [f"{n}: not here; `snnbench data fetch {n}` gets it" for n in list(CATALOG)[2:-1]]
+    how = {n: f"`snnbench data fetch {n}` gets it" for n in CATALOG}
+    how |= {"imagenet": f"get it from {CATALOG['imagenet'].page}"}
+    assert lines[2:-1] == [f"{n}: not here; {how[n]}" for n in list(CATALOG)[2:-1]]
     assert lines[-1].startswith("tiny: official; 81 search, 9 validation, 12 test")
 
 
