@@ -25,13 +25,16 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
                         help="rank runs of different versions, budgets, devices or data, with a note")  # fmt: skip
     parser.add_argument("--targets", action="store_true",
                         help="expected running times to fixed targets instead of ranks")  # fmt: skip
+    parser.add_argument("--equivalence", type=float, metavar="MARGIN",
+                        help="test, too, who is equivalent up to this much of the frozen scale")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="machine-readable output")
     parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> int:
-    from snnbench.report import targets
+    from snnbench.report import equivalence, targets
     from snnbench.report.ranking import content, shown
+    from snnbench.stats.equivalence import equivalences
     from snnbench.stats.ranking import rank
     from snnbench.stats.results import load_results
     from snnbench.stats.target_tables import target_tables
@@ -41,5 +44,10 @@ def _run(args: argparse.Namespace) -> int:
         print(json.dumps(targets.content(tables), indent=2) if args.json else targets.shown(tables))
         return 0
     ranking = rank(load_results(args.directory), args.measure, args.alpha, args.where, args.allow_mixed)
-    print(json.dumps(content(ranking), indent=2) if args.json else shown(ranking, args.problems))
+    found, text = content(ranking), shown(ranking, args.problems)
+    if args.equivalence is not None:
+        pairs = equivalences(ranking.scores, args.equivalence)
+        found["equivalence"] = equivalence.content(ranking, pairs, args.equivalence)
+        text += "\n\n" + equivalence.shown(ranking, pairs, args.equivalence)
+    print(json.dumps(found, indent=2) if args.json else text)
     return 0

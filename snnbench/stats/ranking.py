@@ -102,6 +102,11 @@ class Ranking:
         Friedman's test; ``None`` if it does not apply.
     verdicts
         Pairwise signed-rank tests across problems; ``None`` for one problem.
+    notes
+        Footnotes, one line each.
+    scores
+        (problems, algorithms) Median over seeds on the frozen scale (0 ideal, 1 worst) of the algorithms that were run
+        on every problem; empty if there is one problem only.
     """
 
     measure: str
@@ -112,6 +117,7 @@ class Ranking:
     omnibus: Omnibus | None
     verdicts: Verdicts | None
     notes: list[str]
+    scores: pd.DataFrame = field(repr=False, default_factory=pd.DataFrame)
 
 
 def rank(
@@ -159,10 +165,11 @@ def rank(
     incomplete = {name: gaps for name, gaps in missing.items() if gaps}
     complete = [name for name in names if name not in incomplete]
     standings: list[Standing] = []
-    omnibus, verdicts = None, None
+    omnibus, verdicts, scores = None, None, pd.DataFrame()
     if len(tasks) > 1 and len(complete) > 1:
-        standings, omnibus, verdicts = _across(tasks, complete, runs, measure, alpha)
-    return Ranking(measure, alpha, tasks, standings, incomplete, omnibus, verdicts, notes)
+        scores = _scores(tasks, complete, runs, measure)
+        standings, omnibus, verdicts = _across(tasks, scores, runs, alpha)
+    return Ranking(measure, alpha, tasks, standings, incomplete, omnibus, verdicts, notes, scores)
 
 
 def _task(task: str, runs: pd.DataFrame, alpha: float) -> TaskRanking:
@@ -185,23 +192,27 @@ def _task(task: str, runs: pd.DataFrame, alpha: float) -> TaskRanking:
     return TaskRanking(task, standings, verdicts, (min(counts), max(counts)), values)
 
 
-def _across(
-    tasks: list[TaskRanking], names: list[str], runs: pd.DataFrame, measure: str, alpha: float
-) -> tuple[list[Standing], Omnibus | None, Verdicts]:
-    scales = runs.groupby("task")[["ideal", "worst"]].first()
-    scores = np.array([[float(np.median(t.values[name])) for name in names] for t in tasks])
-    ranks = stats.rankdata(scores, axis=1)
+def _scores(tasks: list[TaskRanking], names: list[str], runs: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Medians over seeds, on the frozen scale: within a problem its ranks are those of the medians themselves."""
+    ends = runs.groupby("task")[["ideal", "worst"]].first()
+    scores = {t.task: np.array([float(np.median(t.values[name])) for name in names]) for t in tasks}
     if measure not in ON_SCALE:
-        ends = [scales.loc[t.task] for t in tasks]
-        for t, e in zip(tasks, ends, strict=True):
-            if not e["worst"] > e["ideal"]:
+        for task, (ideal, worst) in zip(ends.index, ends.to_numpy(np.float64), strict=True):
+            if not worst > ideal:
                 raise UsageError(
-                    f"{t.task}: its records hold no ideal and worst value, so it cannot be compared with others"
+                    f"{task}: its records hold no ideal and worst value, so it cannot be compared with others"
                 )
-        scores = np.stack([scaled(row, e["ideal"], e["worst"]) for row, e in zip(scores, ends, strict=True)])
+            scores[task] = scaled(scores[task], ideal, worst)
+    return pd.DataFrame.from_dict(scores, orient="index", columns=names)
+
+
+def _across(
+    tasks: list[TaskRanking], scores: pd.DataFrame, runs: pd.DataFrame, alpha: float
+) -> tuple[list[Standing], Omnibus | None, Verdicts]:
+    names = list(scores)
+    ranks = stats.rankdata(scores.to_numpy(), axis=1)
     omnibus = friedman(ranks)
-    columns = {name: scores[:, i] for i, name in enumerate(names)}
-    found = {(a, b): signed_rank(columns[a], columns[b]) for a, b in _pairs(names)}
+    found = {(a, b): signed_rank(scores[a].to_numpy(), scores[b].to_numpy()) for a, b in _pairs(names)}
     # Pairs are looked at only where the omnibus test finds that there is something to be found.
     verdicts = _verdicts(found, alpha if omnibus is None or omnibus.p <= alpha else 0.0)
     shared = verdicts.ranks(names)
