@@ -51,7 +51,7 @@ def chart(best: np.ndarray, objective: str) -> Chart | None:
     finite = np.flatnonzero(np.isfinite(best))
     if len(finite) < 2:
         return None
-    corners = np.unique(np.concatenate([finite[:1], 1 + np.flatnonzero(np.diff(best) != 0), [len(best) - 1]]))
+    corners = np.unique(np.concatenate([finite[:1], 1 + np.flatnonzero(best[1:] != best[:-1]), [len(best) - 1]]))
     corners = corners[np.isfinite(best[corners])]
     if len(corners) > MOST_CORNERS:
         corners = corners[np.unique(np.linspace(0, len(corners) - 1, MOST_CORNERS).round().astype(int))]

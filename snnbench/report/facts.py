@@ -1,6 +1,5 @@
 """What is known of one recorded run, as its page shows it."""
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,21 +112,6 @@ def front(facts: RunFacts) -> list[list[float | None]]:
     return sorted(points, key=lambda p: [float("inf") if v is None else v for v in p])
 
 
-def command(plan: RunPlan) -> str:
-    """The command that makes the run again; files of algorithms and problems by name, wherever they were."""
-    parts = ["snnbench", "run", "--algo", _portable(plan.algorithm), "--problem", _portable(plan.problem)]
-    parts += ["--budget", str(plan.budget), "--seed", str(plan.seed)]
-    parts += ["--objectives", ",".join(plan.objectives)] if plan.objectives else []
-    parts += ["--constraints", ",".join(plan.constraints)] if plan.constraints else []
-    parts += ["--time-limit", f"{plan.time_limit:g}"] if plan.time_limit is not None else []
-    parts += ["--eval-workers", str(plan.eval_workers)] if plan.eval_workers > 1 else []
-    parts += ["--async"] if plan.asynchronous else []
-    for owner, settings in (("problem.", plan.problem_settings), ("", plan.algorithm_settings)):
-        for name, value in settings:
-            parts += ["--set", f"{owner}{name}={'none' if value is None else value}"]
-    return shlex.join(parts)
-
-
 def flattened(value: Any, place: str = "") -> list[tuple[str, Any]]:
     """Nested facts as pairs: ``network.neuron.decay``; lists of plain values stay together."""
     if isinstance(value, Mapping) and value:
@@ -159,9 +143,3 @@ def _scalar(value: Any) -> float | None:
     if isinstance(value, list) and value and not isinstance(value[-1], list):
         value = value[-1]
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _portable(name: str) -> str:
-    """A file's name without the folders of the machine where it was."""
-    path, colon, attribute = name.rpartition(":")
-    return f"{Path(path).name}{colon}{attribute}" if colon and path.endswith(".py") else name

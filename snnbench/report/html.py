@@ -1,13 +1,17 @@
-"""Templates to pages. What was recorded is escaped by the environment itself; only drawings made here are marked safe."""
+"""Templates to pages. Whatever was recorded is escaped; only drawings that this package makes are marked safe."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from snnbench import __version__
+from snnbench.report.plots import Plot, svg
 from snnbench.report.text import duration, number, percent, size
 
 TEMPLATES = Path(str(resources.files("snnbench.report"))) / "templates"
@@ -32,6 +36,28 @@ def environment() -> Environment:
 def render(template: str, **values: Any) -> str:
     """A page."""
     return environment().get_template(template).render(**values)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A plot inside a page.
+
+    Attributes
+    ----------
+    title, caption
+        As of the plot.
+    drawing
+        Its SVG, which is not escaped: the plots escape what they write.
+    """
+
+    title: str
+    caption: str
+    drawing: Markup
+
+
+def figures(plots: Iterable[Plot], prefix: str) -> list[Figure]:
+    """Plots for a page; their ids begin with a prefix that no other plots of the page have."""
+    return [Figure(plot.title, plot.caption, Markup(svg(plot, f"{prefix}{i}"))) for i, plot in enumerate(plots)]
 
 
 def asset(name: str) -> str:

@@ -21,7 +21,7 @@ def slug(text: str) -> str:
     Examples
     --------
     >>> slug("cma-es"), slug("../CMA ES")
-    ('cma-es', 'cma-es-b7a2cfef')
+    ('cma-es', 'cma-es-1204d8a0')
     """
     kept = re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip(".-_")[:LONGEST]
     # Reserved names are those that Windows keeps for devices, whatever their suffix, and that of a folder's own page.

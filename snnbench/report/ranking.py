@@ -115,7 +115,7 @@ def _problem(task: TaskRanking, alpha: float) -> str:
     if not any(s.failed for s in task.standings):
         header, rows = header[:-1], [row[:-1] for row in rows]
     pairs = task.verdicts.pairs
-    smallest = min(found.smallest for found in pairs.values()) * len(pairs)
+    smallest = min((found.smallest for found in pairs.values()), default=0.0) * len(pairs)
     warning = f"\n{task.seeds[0]} seeds are too few to tell any two apart" if smallest > alpha else ""
     return _aligned(header, rows) + warning
 

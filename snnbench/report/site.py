@@ -15,10 +15,12 @@ import pandas as pd
 from snnbench.errors import RecordError, UsageError
 from snnbench.experiment.record import open_run
 from snnbench.report import facts as run_facts
-from snnbench.report import links, ranking, views
+from snnbench.report import links, ranking, tables, views
 from snnbench.report.chart import chart
+from snnbench.report.commands import commands
 from snnbench.report.folder import GeneratedFolder, file_sha256
-from snnbench.report.html import asset, render
+from snnbench.report.html import asset, figures, render
+from snnbench.report.plots import overall_plots, problem_plots
 from snnbench.stats.curves import best_so_far
 from snnbench.stats.ranking import Ranking, rank
 from snnbench.stats.selection import select
@@ -106,11 +108,16 @@ def publish(shown: Board, out: Path, data: bool = True) -> GeneratedFolder:
     for row in shown.runs.to_dict("records"):
         _run(site, shown, row, data)
     for task in shown.tasks:
-        site.add(task.page, _page("problem.html", task.page, shown, task=task))
+        drawn = figures(problem_plots(_ranked(task.runs), shown.ranking.measure), "p")
+        site.add(task.page, _page("problem.html", task.page, shown, task=task, figures=drawn))
     for name in sorted(shown.runs["algorithm"].unique()):
         page = links.algorithm_page(name)
         site.add(page, _page("algorithm.html", page, shown, **_algorithm(shown, name)))
-    site.add("index.html", _page("index.html", "index.html", shown, matrix=views.matrix(shown.ranking)))
+    drawn = figures(overall_plots(_ranked(shown.runs), shown.ranking.measure), "o") if len(shown.tasks) > 1 else []
+    matrix = views.matrix(shown.ranking)
+    site.add("index.html", _page("index.html", "index.html", shown, matrix=matrix, figures=drawn))
+    for kind, suffix in tables.FORMATS.items():
+        site.add(f"ranking.{suffix}", tables.formatted(shown.ranking, kind, problems=True))
     site.add("ranking.json", json.dumps(ranking.content(shown.ranking), indent=1, allow_nan=False) + "\n")
     site.save()
     return site
@@ -119,6 +126,10 @@ def publish(shown: Board, out: Path, data: bool = True) -> GeneratedFolder:
 def _page(template: str, path: str, shown: Board, **values: Any) -> str:
     root = "../" * path.count("/")
     return render(template, root=root, board=shown, ranking=shown.ranking, views=views, links=links, **values)
+
+
+def _ranked(runs: pd.DataFrame) -> pd.DataFrame:
+    return runs[~runs["reference"].astype(bool)]
 
 
 def _folders(runs: list[Path]) -> list[str]:
@@ -164,7 +175,7 @@ def _run(site: GeneratedFolder, shown: Board, row: dict[str, Any], data: bool) -
             "facts": known,
             "metrics": run_facts.metric_rows(known),
             "front": run_facts.front(known),
-            "command": run_facts.command(known.plan),
+            "commands": commands([known.plan]),
             "environment": run_facts.environment_rows(known.content),
             "description": run_facts.flattened(known.content["problem"].get("description") or {}),
             "chart": _chart(directory, known),

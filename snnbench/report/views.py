@@ -144,9 +144,9 @@ def tested_within(task: TaskRanking, alpha: float) -> str:
     """What was tested on one problem, and what its seeds can show at best."""
     pairs = len(task.verdicts.pairs)
     text = (
-        "Rank: one more than the number of algorithms that are significantly better (two-sided Mann-Whitney U test over "
-        f"seeds, Holm's correction over {counted(pairs, 'pair')}, alpha {alpha:g}). Not told apart does not mean equal. "
-        "Medians over seeds with 95 % bootstrap intervals."
+        "Rank: one more than the number of algorithms that are significantly better (two-sided Mann-Whitney U test "
+        f"over seeds, Holm's correction over {counted(pairs, 'pair')}, alpha {alpha:g}). Not told apart does not mean "
+        "equal. Medians over seeds with 95 % bootstrap intervals."
     )
     if not pairs:
         return "One algorithm: nothing to compare it with. Median over seeds with a 95 % bootstrap interval."

@@ -126,6 +126,7 @@ def rank(
     alpha: float = 0.05,
     where: Sequence[str] = (),
     mixed: bool = False,
+    alone: bool = False,
 ) -> Ranking:
     """Rank the algorithms of recorded runs.
 
@@ -139,6 +140,8 @@ def rank(
         Significance level, after correction.
     where, mixed
         As in `snnbench.stats.selection.select`.
+    alone
+        Whether a single algorithm is enough, for its medians and intervals.
 
     Raises
     ------
@@ -149,7 +152,7 @@ def rank(
         raise UsageError(f"alpha must be between 0 and 1, got {alpha}")
     selection = select(results, where, mixed)
     runs, notes = selection.runs, selection.notes
-    if runs["algorithm"].nunique() < 2:
+    if runs["algorithm"].nunique() < 2 and not alone:
         raise UsageError(f"only one algorithm, {runs['algorithm'].iloc[0]}: nothing to compare it with")
     runs["value"] = measured(runs, measure)
     notes += remarks(runs, measure)
