@@ -5,15 +5,17 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
+from snnbench import registry
 from snnbench.errors import SnnbenchError
 from snnbench.experiment.disk import plain
 from snnbench.experiment.plan import RunPlan
 from snnbench.experiment.record import RunRecord, difference, open_run
 
-State = Literal["missing", "interrupted", "running", "complete", "failed", "unreadable"]
-STATES: tuple[State, ...] = ("complete", "running", "interrupted", "failed", "unreadable", "missing")
+State = Literal["complete", "running", "interrupted", "failed", "other version", "unreadable", "missing"]
+STATES: tuple[State, ...] = get_args(State)
+BAD: tuple[State, ...] = ("failed", "other version", "unreadable")
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Cell:
     directory
         Where.
     state
-        ``running`` if some process works on it now; ``unreadable`` if the directory holds another run or is damaged.
+        ``running`` if some process works on it now; ``unreadable`` if the directory holds another run or is damaged;
+        ``other version`` if it was made on another version of the problem than is installed.
     detail
         Why it failed or cannot be read.
     seconds
@@ -58,6 +61,9 @@ def look(plan: RunPlan, out: Path) -> Cell:
     other = difference(plain(record.plan.results_key()), plain(plan.results_key()), "plan")
     if other:
         return Cell(plan, directory, "unreadable", f"{directory} holds another run ({other})")
+    recorded, version = record.content["problem"].get("version"), registry.load("problem", plan.problem).version
+    if recorded != version:
+        return Cell(plan, directory, "other version", f"problem version {recorded}, installed is {version}")
     state: State = record.status  # type: ignore[assignment]
     detail = (record.content.get("error") or {}).get("message", "") if state == "failed" else ""
     return Cell(plan, directory, state, detail, total_seconds(record) if state == "complete" else None)

@@ -185,7 +185,7 @@ class Scheduler:
 
     def _hear(self, worker: Worker, news: News) -> None:
         plan = worker.plan
-        if plan is None:  # it has just started
+        if plan is None or news.kind == "ready":
             return
         if news.kind in ("prepare", "search", "progress"):
             worker.latest = news

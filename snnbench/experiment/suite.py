@@ -182,8 +182,8 @@ def suite_plans(
     reasons = []
     for problem in _chosen(suite, problems):
         for baseline in baselines:
-            own = [f"{baseline.name}.{name}={value}" for name, value in baseline.settings]
-            own += [f"{problem.name}.{name}={value}" for name, value in problem.settings]
+            own = [f"{name}={value}" for name, value in baseline.settings]
+            own += [f"problem.{name}={value}" for name, value in problem.settings]
             made = plans(
                 [baseline.name],
                 [problem.name],

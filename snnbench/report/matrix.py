@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from snnbench.experiment.matrix import STATES, Cell, seconds_left
+from snnbench.experiment.matrix import BAD, STATES, Cell, seconds_left
 from snnbench.experiment.pool import News, Worker
 from snnbench.experiment.scheduler import MatrixObserver, Overview
 from snnbench.registry import display_name
@@ -52,16 +52,14 @@ def _cell_text(cells: Sequence[Cell]) -> str:
     if not cells:
         return "-"
     complete = sum(cell.state == "complete" for cell in cells)
-    bad = sum(cell.state in ("failed", "unreadable") for cell in cells)
+    bad = sum(cell.state in BAD for cell in cells)
     return f"{complete}/{len(cells)}" + (f" {bad}!" if bad else "")
 
 
 def closing(cells: Sequence[Cell], out: str) -> str:
     """What became of a matrix, and what to do next."""
     lines = [counts_text(cells)]
-    bad = [
-        cell for cell in cells if cell.state in ("failed", "unreadable") or (cell.detail and cell.state != "complete")
-    ]
+    bad = [cell for cell in cells if cell.state in BAD or (cell.detail and cell.state != "complete")]
     lines += [f"{cell.directory}: {cell.state}: {cell.detail}" for cell in bad[:SHOWN_FAILURES]]
     if len(bad) > SHOWN_FAILURES:
         lines.append(f"... and {len(bad) - SHOWN_FAILURES} more: `snnbench status {out}`")
@@ -95,7 +93,7 @@ class PlainMatrix:
     def on_begin(self, overview: Overview) -> None:
         """What there is to do."""
         self._total = len(overview.cells)
-        self._done = sum(cell.state in ("complete", "failed", "unreadable") for cell in overview.cells)
+        self._done = sum(cell.state in ("complete", *BAD) for cell in overview.cells)
         print(f"{self._total:,} runs: {counts_text(overview.cells)}", flush=True)
 
     def on_news(self, worker: Worker, news: News) -> None:
@@ -107,7 +105,7 @@ class PlainMatrix:
 
     def on_cell(self, cell: Cell) -> None:
         """A line per ending."""
-        if cell.state in ("complete", "failed", "unreadable"):
+        if cell.state in ("complete", *BAD):
             self._done += 1
             took = f" in {duration(cell.seconds)}" if cell.seconds is not None else ""
             detail = f": {cell.detail}" if cell.detail else ""
@@ -151,7 +149,7 @@ class LiveMatrix:
 
     def on_cell(self, cell: Cell) -> None:
         """Failures go above the tables."""
-        if cell.state in ("failed", "unreadable"):
+        if cell.state in BAD:
             self.console.print(f"{label(cell)}: {cell.state}: {cell.detail}", markup=False, soft_wrap=True)
 
     def on_tick(self, overview: Overview) -> None:
@@ -187,7 +185,7 @@ class LiveMatrix:
             groups.setdefault(display_name("problem", cell.plan.problem), []).append(cell)
         for name, cells in groups.items():
             done = sum(cell.state == "complete" for cell in cells)
-            failed = sum(cell.state in ("failed", "unreadable") for cell in cells)
+            failed = sum(cell.state in BAD for cell in cells)
             bar = ProgressBar(total=len(cells), completed=done)
             drawn.add_row(name, f"{done}/{len(cells)}", bar, str(failed or ""))
         return drawn

@@ -81,6 +81,17 @@ class Plateau(Bowl):
         return {"error": error, "energy": -rate}
 
 
+class Fenced(Bowl):
+    """Where the first coordinate is large nothing is allowed, and the values are best."""
+
+    name = "fenced"
+    constraints = 1
+
+    def measure(self, x: torch.Tensor, split: str) -> dict[str, np.ndarray]:
+        rate = x[:, 0].double().numpy()
+        return {"error": 1 - rate, "energy": rate, "constraints": (rate - 0.5)[:, None]}
+
+
 class Wide(Bowl):
     """Two thousand weights, in one vector."""
 
