@@ -1,6 +1,7 @@
 """The command line: one module per verb, each with ``add(subparsers)``; nothing heavy is imported before it is used."""
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -20,7 +21,22 @@ class Parser(argparse.ArgumentParser):
 
 def parser() -> Parser:
     """The whole command line."""
-    from snnbench.cli import conformance, data, doctor, info, listing, new, prepare, publish, rank, resume, run, status
+    from snnbench.cli import (
+        conformance,
+        data,
+        doctor,
+        info,
+        listing,
+        new,
+        plot,
+        prepare,
+        publish,
+        rank,
+        resume,
+        run,
+        status,
+        validate,
+    )
 
     main_parser = Parser(
         prog="snnbench",
@@ -29,7 +45,7 @@ def parser() -> Parser:
     )
     main_parser.add_argument("--version", action="version", version=f"snnbench {__version__}")
     verbs = main_parser.add_subparsers(dest="verb", metavar="VERB")
-    for module in (run, resume, status, rank, publish, listing, info, new, conformance, prepare, data, doctor):
+    for module in (run, resume, status, rank, plot, publish, validate, listing, info, new, conformance, prepare, data, doctor):
         module.add(verbs)
     return main_parser
 
@@ -42,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 for success, 1 for a failure, 2 for a request that cannot be met, 130 after Ctrl-C.
     """
+    # Threads that wait for each other by spinning cost a hundredfold where something else wants a core, too. Read by the
+    # OpenMP runtime when torch is imported, which nothing has done yet.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     main_parser = parser()
     warnings.formatwarning = _one_line

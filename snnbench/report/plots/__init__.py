@@ -14,11 +14,18 @@ import pandas as pd
 from snnbench.errors import unknown
 from snnbench.experiment.record import RunRecord, open_run
 from snnbench.report.plots.base import Impossible, Material, Plot, slug
+from snnbench.report.plots.control import control_parameters, run_control
 from snnbench.report.plots.convergence import convergence
 from snnbench.report.plots.critical_difference import critical_difference
+from snnbench.report.plots.final import final_results
+from snnbench.report.plots.fronts import attainment, pareto_fronts
+from snnbench.report.plots.heat_map import heat_map
 from snnbench.report.plots.saving import FORMATS, save, svg
 from snnbench.report.plots.single import course
+from snnbench.report.plots.spikes import run_spikes, spikes
 from snnbench.report.plots.style import style
+from snnbench.report.plots.targets import performance_profile, runtimes, runtimes_overall
+from snnbench.report.plots.time_ranks import rank_over_time
 
 __all__ = [
     "FORMATS",
@@ -39,13 +46,31 @@ __all__ = [
 
 T = TypeVar("T")
 
-OVERALL: dict[str, Callable[[Material], Iterator[Plot]]] = {"critical-difference": critical_difference}
+OVERALL: dict[str, Callable[[Material], Iterator[Plot]]] = {
+    "critical-difference": critical_difference,
+    "heat-map": heat_map,
+    "rank-over-time": rank_over_time,
+    "runtimes": runtimes_overall,
+    "performance-profile": performance_profile,
+}
 """Plots over several problems, in the order of a report."""
 
-PROBLEM: dict[str, Callable[[Material], Iterator[Plot]]] = {"convergence": convergence}
+PROBLEM: dict[str, Callable[[Material], Iterator[Plot]]] = {
+    "convergence": convergence,
+    "final-results": final_results,
+    "pareto-fronts": pareto_fronts,
+    "attainment": attainment,
+    "runtimes": runtimes,
+    "spikes-accuracy": spikes,
+    "control-parameters": control_parameters,
+}
 """Plots of one problem."""
 
-RUN: dict[str, Callable[[RunRecord], Iterator[Plot]]] = {"course": course}
+RUN: dict[str, Callable[[RunRecord], Iterator[Plot]]] = {
+    "course": course,
+    "spikes-accuracy": run_spikes,
+    "control-parameters": run_control,
+}
 """Plots of one run."""
 
 

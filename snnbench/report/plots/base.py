@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from snnbench.errors import UsageError
-from snnbench.stats.measures import MEASURES, best_so_far
+from snnbench.stats.curves import Scale, best_so_far, progress, scaled
+from snnbench.stats.measures import MEASURES, measured
 from snnbench.stats.ranking import Ranking, Standing, rank
+from snnbench.stats.runtimes import first_reached, reference_scale, targets_of
 
 LONGEST = 26
 """Names are cut to so many characters in plots."""
@@ -76,7 +78,9 @@ class Material:
         self.highlight = tuple(dict.fromkeys(highlight))
         self.tasks = sorted(str(task) for task in runs["task"].unique())
         self.algorithms = sorted(str(name) for name in runs["algorithm"].unique())
+        self._groups: dict[tuple[str, str | None], pd.DataFrame] = {}
         self._curves: dict[tuple[str, str], np.ndarray] = {}
+        self._targets: dict[str, np.ndarray] = {}
 
     @property
     def measured(self) -> str:
@@ -111,9 +115,14 @@ class Material:
         return ranked + [name for name in self.algorithms if name not in ranked]
 
     def group(self, task: str, algorithm: str | None = None) -> pd.DataFrame:
-        """The runs of one task, or of one algorithm on it, by seed."""
-        rows = self.runs[self.runs["task"] == task]
-        return rows if algorithm is None else rows[rows["algorithm"] == algorithm].sort_values("seed")
+        """The runs of one task, or of one algorithm on it, by seed; empty if there are none."""
+        if not self._groups:
+            ordered = self.runs.sort_values(["algorithm", "seed"], kind="stable")
+            self._groups = {(str(key), None): rows for key, rows in ordered.groupby("task")}
+            pairs = ordered.groupby(["task", "algorithm"])
+            self._groups |= {(str(key), str(name)): rows for (key, name), rows in pairs}
+        found = self._groups.get((task, algorithm))
+        return self.runs.iloc[:0] if found is None else found
 
     def only_task(self) -> str:
         """The task, where a plot is of one."""
@@ -126,20 +135,45 @@ class Material:
         return str(self.group(task)["objectives"].iloc[0]).split(",")
 
     def curves(self, task: str, algorithm: str) -> np.ndarray:
-        """Best value of the first objective so far, (runs, budget) float64; failed runs are infinite throughout."""
+        """How good the best was after each evaluation, (runs, budget) float64; failed runs are infinite throughout.
+
+        One objective: its best feasible value so far. Several: 1 - hypervolume of all candidates so far.
+        """
         key = (task, algorithm)
         if key not in self._curves:
             rows = self.group(task, algorithm)
-            objective = self.objectives(task)[0]
-            self._curves[key] = np.stack([_curve(row, objective) for _, row in rows.iterrows()])
+            scale = reference_scale(rows) if len(self.objectives(task)) > 1 else None
+            self._curves[key] = np.stack([_curve(row, scale) for _, row in rows.iterrows()])
         return self._curves[key]
 
+    def targets(self, task: str) -> np.ndarray:
+        """Frozen targets of a task, (n,)."""
+        if task not in self._targets:
+            self._targets[task] = targets_of(self.group(task))
+        return self._targets[task]
 
-def _curve(row: pd.Series, objective: str) -> np.ndarray:
-    budget = int(row["budget"])
+    def times(self, task: str, algorithm: str) -> np.ndarray:
+        """Evaluations until each target was reached, (runs, targets), infinite if it was not; see `hitting_times`."""
+        curves, row = self.curves(task, algorithm), self.group(task, algorithm).iloc[0]
+        if len(self.objectives(task)) == 1:
+            if not row["worst"] > row["ideal"]:
+                raise Impossible(f"{task}: its records hold no ideal and worst value, hence no targets")
+            curves = scaled(curves, row["ideal"], row["worst"])
+        return np.stack([first_reached(curve, self.targets(task)) for curve in curves])
+
+    def values(self, task: str) -> dict[str, np.ndarray]:
+        """The measure of every run of a task, (runs,) by algorithm, the best algorithm first."""
+        rows = self.group(task)
+        found = pd.Series(measured(rows, self.measure), rows["algorithm"])
+        return {name: found.loc[[name]].to_numpy() for name in self.order if name in found.index}
+
+
+def _curve(row: pd.Series, scale: Scale | None) -> np.ndarray:
+    budget, names = int(row["budget"]), str(row["objectives"]).split(",")
     curve = np.full(budget, np.inf)
     if row["status"] != "failed":
-        found = best_so_far(Path(row["run"]), objective)[:budget]
+        # The first objective in its own unit, whether or not the record holds a scale.
+        found = (best_so_far(Path(row["run"]), names[0]) if scale is None else progress(row, scale))[:budget]
         curve[: len(found)] = found
         if len(found):  # a search that ended early keeps what it had
             curve[len(found) :] = found[-1]

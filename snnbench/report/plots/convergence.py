@@ -14,7 +14,8 @@ def convergence(material: Material) -> Iterator[Plot]:
     """Median of the best value so far over seeds, with the middle half of the seeds, on one problem."""
     task = material.only_task()
     names = material.order
-    objective = material.objectives(task)[0]
+    several = len(material.objectives(task)) > 1
+    objective = "1 - hypervolume" if several else material.objectives(task)[0]
     budget = int(material.group(task)["budget"].iloc[0])
     at = grid_points(budget, material.logarithmic)
     bands = {name: quartiles(material.curves(task, name)[:, at - 1]) for name in names}
@@ -31,17 +32,17 @@ def convergence(material: Material) -> Iterator[Plot]:
             axes.fill_between(*band, step="post", color=drawn[name].colour, alpha=0.15, lw=0)
     evaluations_axis(axes, budget, material.logarithmic)
     _limits(axes, list(bands.values()))
-    axes.set_ylabel(f"best {clean(objective)} so far")
+    axes.set_ylabel(f"{'' if several else 'best '}{clean(objective)} so far")
     axes.set_title(f"{clean(task, 60)}: convergence", loc="left")
     label_ends(axes, {name: bands[name][1][-1] for name in names}, drawn, others(drawn))
     yield Plot(
         "convergence",
         f"Convergence on {task}",
-        f"Best feasible {objective} on the search split after so many evaluations: median of "
+        f"{'' if several else 'Best feasible '}{objective} on the search split after so many evaluations: median of "
         f"{seeds(material.group(task))} per algorithm, with the middle half of the runs as a band. "
         "Failed runs count as infinitely bad.",
         made,
-        f"Lines of best {objective} so far over {budget:,} evaluations. At the end, median by algorithm: "
+        f"Lines of {clean(objective)} so far over {budget:,} evaluations. At the end, median by algorithm: "
         + "; ".join(f"{clean(name)} {number(bands[name][1][-1])}" for name in names[:10])
         + (f"; and {counted(len(names) - 10, 'other')}" if len(names) > 10 else "")
         + f". Best: {listed(names[:1])}.",

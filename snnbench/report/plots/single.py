@@ -11,8 +11,6 @@ from snnbench.report.plots.style import COLOURS, GREY, evaluations_axis, figure
 from snnbench.report.text import number
 from snnbench.stats.measures import best_so_far
 
-MOST_POINTS = 2000
-
 
 def headline(record: RunRecord) -> str:
     """What was run, in one line."""
@@ -29,16 +27,17 @@ def course(record: RunRecord) -> Iterator[Plot]:
         raise Impossible(f"{record.directory}: no feasible value was found")
     each = np.asarray(load_evaluations(record.directory).column(f"objective.{objective}").to_numpy(), np.float64)
     at = np.arange(1, len(each) + 1)
-    shown = np.unique(np.linspace(0, len(each) - 1, MOST_POINTS).astype(np.int64))
     made, axes = figure()
-    axes.plot(at[shown], np.where(np.isfinite(each), each, np.nan)[shown], ".", ms=3, color=GREY, mew=0, alpha=0.7,
+    # Thousands of points are smaller as a picture, in files that keep everything else as lines and text.
+    axes.plot(at, np.where(np.isfinite(each), each, np.nan), ".", ms=4, color=GREY, mew=0, alpha=0.7, rasterized=True,
               label="each candidate")  # fmt: skip
     axes.step(at, np.where(np.isfinite(best), best, np.nan), where="post", color=COLOURS[0], label="best so far")
     ends = _ends(record, objective)
     for split, colour, marker in (("validation", COLOURS[1], "s"), ("test", COLOURS[2], "D")):
         found = [(x, ends[point, split]) for point, x in (("start", 1), ("final", len(each))) if (point, split) in ends]
-        axes.plot(*zip(*found, strict=True), ls=":", lw=1, marker=marker, color=colour,
-                  label=f"recommended ({split})") if found else None  # fmt: skip
+        if found:
+            axes.plot(*zip(*found, strict=True), ls=":", lw=1, marker=marker, color=colour, clip_on=False, zorder=5,
+                      label=f"recommended ({split})")  # fmt: skip
     evaluations_axis(axes, int(record.plan.budget), False)
     finite = each[np.isfinite(each)]
     level = np.array([*best[np.isfinite(best)], *ends.values()])
@@ -47,7 +46,7 @@ def course(record: RunRecord) -> Iterator[Plot]:
     axes.set_ylim(low - margin, high + margin)
     axes.set_ylabel(clean(objective))
     axes.set_title(headline(record), loc="left")
-    axes.legend(loc="upper right")
+    made.legend(loc="outside lower center", ncols=4)
     last = float(best[-1])
     yield Plot(
         "course",

@@ -11,7 +11,7 @@ import numpy as np
 from snnbench.report.plots.base import Material, clean
 from snnbench.report.text import number
 
-INK = "#262626"
+INK = "#242424"
 """Text and axes; in pages it becomes the colour of the text around the figure."""
 GREY = "#8c8c8c"
 """Algorithms without a colour of their own; readable on white and on black."""
@@ -107,7 +107,7 @@ def looks(material: Material) -> dict[str, Look]:
     chosen = [name for name in material.highlight if name in names]
     if not chosen:
         chosen = names if len(names) <= len(COLOURS) else material.order[: len(COLOURS) - 1]
-    found = {name: Look(GREY, "-", ".", False, 2.0) for name in names}
+    found = {name: Look(GREY, "-", ".", False, 2.0) for name in material.order}
     for i, name in enumerate(chosen):
         k = i % len(COLOURS)
         found[name] = Look(COLOURS[k], DASHES[(k + i // len(COLOURS)) % len(DASHES)], MARKERS[k], True, 4.0 - 0.01 * i)
@@ -180,6 +180,20 @@ def others(drawn: Mapping[str, Look]) -> str:
     """What the grey ones are called."""
     grey = sum(not look.own for look in drawn.values())
     return f"{grey} other{'s' * (grey > 1)}" if grey else ""
+
+
+def legend(made: Any, drawn: Mapping[str, Look], markers: bool = True, lines: bool = True) -> None:
+    """Names right of the axes, in the order given; those without a colour as one entry."""
+    from matplotlib.lines import Line2D
+
+    shape: dict[str, Any] = {"ms": 5, "mew": 0}
+    named = {clean(name): look for name, look in drawn.items() if look.own}
+    named |= {others(drawn): look for look in drawn.values() if not look.own}
+    handles = []
+    for name, look in named.items():
+        kept = look.line | ({} if lines else {"linestyle": "none"})
+        handles.append(Line2D([], [], marker=look.marker if markers else "", label=name, **shape, **kept))
+    made.legend(handles=handles, loc="outside right upper", handlelength=3.4 if lines else 1.0)
 
 
 def plain_ticks(axis: Any) -> None:
