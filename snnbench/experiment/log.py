@@ -165,7 +165,9 @@ def read_parquet(path: Path, columns: list[str] | Callable[[str], bool] | None =
     """Read a Parquet file, or only the columns that are named or chosen by name, or raise `RecordError`."""
     try:
         file = pq.ParquetFile(path)
-        return file.read(columns=[n for n in file.schema_arrow.names if columns(n)] if callable(columns) else columns)
+        if callable(columns):  # few columns of many small files: threads would cost more than they save
+            return file.read(columns=[name for name in file.schema_arrow.names if columns(name)], use_threads=False)
+        return file.read(columns=columns)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).partition("\n")[0]
         raise RecordError(f"{path} is truncated or no Parquet file ({reason}); start again with --fresh") from None
