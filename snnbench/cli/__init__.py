@@ -32,6 +32,7 @@ def parser() -> Parser:
         prepare,
         publish,
         rank,
+        report,
         resume,
         run,
         status,
@@ -45,7 +46,8 @@ def parser() -> Parser:
     )
     main_parser.add_argument("--version", action="version", version=f"snnbench {__version__}")
     verbs = main_parser.add_subparsers(dest="verb", metavar="VERB")
-    for module in (run, resume, status, rank, plot, publish, validate, listing, info, new, conformance, prepare, data, doctor):
+    results = (rank, plot, report, publish, validate)
+    for module in (run, resume, status, *results, listing, info, new, conformance, prepare, data, doctor):
         module.add(verbs)
     return main_parser
 

@@ -33,7 +33,8 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from snnbench.report.site import board, publish
+    from snnbench.report.board import board
+    from snnbench.report.site import publish
     from snnbench.report.text import size
     from snnbench.report.views import counted, extent
     from snnbench.stats.results import load_results

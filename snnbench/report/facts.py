@@ -5,15 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jinja2 import UndefinedError
+
 from snnbench.errors import RecordError
 from snnbench.experiment.disk import read_json
 from snnbench.experiment.plan import RunPlan
 from snnbench.experiment.record import RunRecord, open_run
 from snnbench.registry import display_name
+from snnbench.report.chart import chart
+from snnbench.report.commands import commands
+from snnbench.stats.curves import best_so_far
 
 SPLITS = ("search", "validation", "test")
-MOST_POINTS = 50
-_LONG_LIST = 12
+STRANGE = (KeyError, TypeError, AttributeError, ValueError, UndefinedError)
+"""What reading a record raises that was edited by hand."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,29 @@ def run_facts(directory: Path) -> RunFacts:
     if not all(isinstance(points, list) and all(map(_is_point, points)) for points in (start, final)):
         raise RecordError(f"{path} is incomplete; start again with --fresh")
     return RunFacts(record, start, final)
+
+
+def page_values(facts: RunFacts) -> dict[str, Any]:
+    """What the templates of a run's page need."""
+    objectives = facts.content["problem"]["objectives"]
+    return {
+        "facts": facts,
+        "metrics": metric_rows(facts),
+        "front": front(facts),
+        "commands": commands([facts.plan]),
+        "environment": environment_rows(facts.content),
+        "description": flattened(facts.content["problem"].get("description") or {}),
+        "chart": chart(best_so_far(facts.record.directory, objectives[0]), objectives[0])
+        if len(objectives) == 1
+        else None,
+    }
+
+
+def strange(directory: Path, error: Exception) -> RecordError:
+    """What to say of a record that can be opened but does not hold what it should; an error of its own stays."""
+    if isinstance(error, RecordError):
+        return error
+    return RecordError(f"{directory / 'run.json'} is not as snnbench wrote it ({type(error).__name__}: {error})")
 
 
 def metric_rows(facts: RunFacts) -> list[tuple[str, bool, list[float | None]]]:

@@ -1,12 +1,15 @@
 """What the pages of a board show, as plain data: rows of tables with links, and what has to be said beside them."""
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from snnbench.experiment.record import open_run
 from snnbench.report import links
 from snnbench.report.ranking import tested_across
 from snnbench.stats.measures import MEASURES
@@ -15,6 +18,7 @@ from snnbench.stats.ranking import Ranking, Standing, TaskRanking, Verdicts
 __all__ = [
     "Row",
     "TaskView",
+    "competitors",
     "counted",
     "extent",
     "judged",
@@ -68,6 +72,8 @@ class TaskView:
         Algorithms, best first.
     runs
         Its runs, references included, with the columns of `load_results`, and ``folder``.
+    references
+        Label and first objective on the test split of what is there for comparison.
     """
 
     ranking: TaskRanking
@@ -76,6 +82,12 @@ class TaskView:
     facts: dict[str, Any]
     rows: list[Row]
     runs: pd.DataFrame
+    references: list[tuple[str, float]]
+
+    @property
+    def ranked(self) -> pd.DataFrame:
+        """Its runs without gradient references."""
+        return competitors(self.runs)
 
     @property
     def label(self) -> str:
@@ -105,13 +117,17 @@ def task_views(ranking: Ranking, runs: pd.DataFrame) -> list[TaskView]:
     views = []
     for task in ranking.tasks:
         own = runs[runs["task"] == task.task]
-        competitors = own[~own["reference"].astype(bool)]
-        first = (competitors if len(competitors) else own).iloc[0]
+        first = competitors(own).iloc[0]
         keys = ("problem", "version", "variant", "objectives", "budget", "ideal", "worst")
         facts = {key: first[key] for key in keys}
         name = links.task_slug(facts)
-        views.append(TaskView(task, name, links.task_page(name), facts, rows(task.standings), own))
+        views.append(TaskView(task, name, links.task_page(name), facts, rows(task.standings), own, _references(own)))
     return views
+
+
+def competitors(runs: pd.DataFrame) -> pd.DataFrame:
+    """Runs that are ranked: all but those that use gradients."""
+    return runs[~runs["reference"].astype(bool)]
 
 
 def matrix(ranking: Ranking) -> list[tuple[str, list[Standing | None]]]:
@@ -173,6 +189,20 @@ def pair_rows(verdicts: Verdicts) -> list[dict[str, Any]]:
             }
         )
     return sorted(found, key=lambda row: (row["corrected"], row["p"], -row["effect"], row["better"], row["worse"]))
+
+
+def _references(runs: pd.DataFrame) -> list[tuple[str, float]]:
+    """Medians of algorithms that use gradients, and of what a problem's fixed solutions reach."""
+    gradients = runs[runs["reference"].astype(bool)]
+    found = [(f"{name} (uses gradients)", float(group["test"].median()))
+             for name, group in gradients.groupby("algorithm", sort=True)]  # fmt: skip
+    lines: dict[str, list[float]] = {}
+    for run, objectives in zip(runs["run"], runs["objectives"], strict=True):
+        for label, values in (open_run(Path(run)).content.get("reference_lines") or {}).items():
+            value = values.get(objectives.partition(",")[0]) if isinstance(values, dict) else None
+            if isinstance(value, int | float):
+                lines.setdefault(str(label), []).append(float(value))
+    return found + [(label, statistics.median(values)) for label, values in lines.items()]
 
 
 def _placed(standing: Standing, low: float, high: float) -> tuple[float, float, float] | None:
