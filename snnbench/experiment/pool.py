@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
-from snnbench.errors import SnnbenchError
+from snnbench.errors import DataError, SnnbenchError
 from snnbench.experiment.interrupt import Interrupted
 from snnbench.experiment.lock import Busy
 from snnbench.experiment.observer import Progress, StartInfo
@@ -27,9 +27,10 @@ from snnbench.problem import Context, silent_progress
 NEWS_SECONDS = 0.25  # between two messages on one run's progress
 GRACE_SECONDS = 60.0  # for a run to reach a moment at which nothing is lost
 NewsKind = Literal[
-    "ready", "prepare", "search", "progress", "message", "complete", "failed", "interrupted", "busy", "died"
-]
-ENDINGS = ("complete", "failed", "interrupted", "busy", "died")
+    "ready", "prepare", "search", "progress", "message", "complete", "failed",
+    "unavailable", "interrupted", "busy", "died",
+]  # fmt: skip
+ENDINGS = ("complete", "failed", "unavailable", "interrupted", "busy", "died")
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -40,7 +41,7 @@ class News:
     Attributes
     ----------
     kind
-        One of `ENDINGS` is the last on a run.
+        One of `ENDINGS` is the last on a run; ``unavailable``: the problem's data is missing or damaged.
     text
         Stage of preparation, message, or reason.
     done, total
@@ -147,6 +148,8 @@ def _serve(connection: Connection, out: Path, context: Context, threads: int, de
             tell(News("busy", str(error)))
         except (Interrupted, KeyboardInterrupt) as error:
             tell(News("interrupted", str(error)))
+        except DataError as error:
+            tell(News("unavailable", str(error)))
         except SnnbenchError as error:
             tell(News("failed", str(error)))
         except Exception as error:  # a fault of a problem or of snnbench itself: recorded, and the matrix goes on

@@ -57,6 +57,9 @@ class MatrixObserver(Protocol):
     def on_tick(self, overview: Overview) -> None:
         """Some time has passed."""
 
+    def on_stop(self) -> None:
+        """A signal asked to stop; runs under way write what they have."""
+
     def close(self) -> None:
         """Nothing more comes."""
 
@@ -139,12 +142,19 @@ class Scheduler:
                     self._look_elsewhere()
                     self._fill()
                     self._listen()
-                    overview.cells = list(self._cells.values())
+                    overview.cells = self._shown()
                     self.observer.on_tick(overview)
+                if stop:
+                    self.observer.on_stop()
             finally:
                 self.stopped = stop.number
                 self._end()
         return list(self._cells.values())
+
+    def _shown(self) -> list[Cell]:
+        """Every run; those that the workers are making as running."""
+        running = {worker.plan for worker in self._busy()}
+        return [replace(c, state="running") if plan in running else c for plan, c in self._cells.items()]
 
     def _busy(self) -> list[Worker]:
         return [worker for worker in self._workers if worker.plan is not None]
@@ -200,10 +210,23 @@ class Scheduler:
                 self._set(replace(self._cells[plan], state="running"))
             else:
                 self._set(self._ended(plan, news))
+            if news.kind == "unavailable":
+                self._give_up(worker, plan, news.text)
+
+    def _give_up(self, worker: Worker, plan: RunPlan, reason: str) -> None:
+        """Do not find out with every run of a problem that its data is not there."""
+        others = [other for other in self._queue if _problem_key(other) == _problem_key(plan)]
+        for other in others:
+            self._queue.remove(other)
+            self._cells[other] = replace(self._cells[other], state="failed", detail=reason)
+        if others:
+            worker.plan = plan  # whom the message is about
+            self.observer.on_news(worker, News("message", f"{len(others):,} more runs need the same data"))
+            worker.plan = None
 
     def _ended(self, plan: RunPlan, news: News) -> Cell:
         cell = look(plan, self.out)
-        if news.kind == "failed" and cell.state != "failed":  # it failed before there was a record
+        if news.kind in ("failed", "unavailable") and cell.state != "failed":  # it failed before there was a record
             return replace(cell, state="failed", detail=news.text)
         return cell
 

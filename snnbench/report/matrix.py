@@ -12,6 +12,7 @@ from snnbench.registry import display_name
 from snnbench.report.text import duration, number, percent, table
 
 SHOWN_FAILURES = 10
+STOPPING = "stopping: runs under way write what they have"
 
 
 def observer() -> "PlainMatrix | LiveMatrix":
@@ -120,6 +121,10 @@ class PlainMatrix:
             self._last = now
             print(f"{counts_text(overview.cells)}; {duration(_Clock().left(overview))} left", flush=True)
 
+    def on_stop(self) -> None:
+        """Say that it was heard."""
+        print(STOPPING, flush=True)
+
     def close(self) -> None:
         """Nothing is open."""
 
@@ -156,6 +161,10 @@ class LiveMatrix:
         """Redraw."""
         if self._live is not None:
             self._live.update(self._draw(overview))
+
+    def on_stop(self) -> None:
+        """Say that it was heard."""
+        self.console.print(STOPPING)
 
     def close(self) -> None:
         """Remove the tables: the closing lines follow."""

@@ -44,6 +44,9 @@ class Quiet:
     def on_tick(self, overview):
         self.act(overview)
 
+    def on_stop(self):
+        self.stopped = True
+
     def close(self):
         self.closed = True
 
@@ -72,11 +75,14 @@ def undisturbed(tmp_path_factory):
 
 def test_several_processes_make_what_one_makes(tmp_path, undisturbed):
     observer = Quiet()
-    cells = made(matrix(sleep=0.004), tmp_path, observer=observer)
-    assert [cell.state for cell in cells] == ["complete"] * 3
+    runs = [*matrix(problems=["Homeless"]), *matrix(sleep=0.004)]
+    cells = made(runs, tmp_path, observer=observer)
+    assert [cell.state for cell in cells] == ["failed"] * 3 + ["complete"] * 3
+    assert all("no such data" in cell.detail for cell in cells[:3])
+    assert [news.text for news in observer.news if news.kind == "message"] == ["2 more runs need the same data"]
     assert results(tmp_path) == undisturbed
     assert observer.closed
-    assert len(observer.ended) == observer.total == 3
+    assert len(observer.ended) == 4  # the data was missed once
     assert multiprocessing.active_children() == []
     again = Quiet()
     assert [cell.state for cell in made(matrix(sleep=0.004), tmp_path, observer=again)] == ["complete"] * 3

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from snnbench.algorithm import Algorithm, Capabilities
+from snnbench.errors import DataError
 from snnbench.parameters import param
 from snnbench.problem import Estimate, Objective, Problem
 from snnbench.space import Integer, Real, RealVector, SearchSpace
@@ -90,6 +91,15 @@ class Fenced(Bowl):
     def measure(self, x: torch.Tensor, split: str) -> dict[str, np.ndarray]:
         rate = x[:, 0].double().numpy()
         return {"error": 1 - rate, "energy": rate, "constraints": (rate - 0.5)[:, None]}
+
+
+class Homeless(Bowl):
+    """Its data is nowhere."""
+
+    name = "homeless"
+
+    def prepare(self) -> None:
+        raise DataError("no such data; give --data-dir")
 
 
 class Wide(Bowl):
