@@ -18,7 +18,11 @@ def shown(tables: list[TargetTable]) -> str:
         "version; shown are some from those that not every run "
         "reached within a twentieth of the budget to the hardest that any reached."
     )
-    return "\n\n".join([*map(_shown, tables), textwrap.fill(note, WIDTH)])
+    depending = sorted({name for t in tables for name in t.horizon})
+    notes = [note]
+    if depending:
+        notes.append(f"{', '.join(depending)}: depends on the budget, so its times hold for the budget it was run for.")
+    return "\n\n".join([*map(_shown, tables), *(textwrap.fill(n, WIDTH, break_on_hyphens=False) for n in notes)])
 
 
 def content(tables: list[TargetTable]) -> list[dict[str, Any]]:
@@ -27,6 +31,8 @@ def content(tables: list[TargetTable]) -> list[dict[str, Any]]:
         {
             "problem": t.task,
             "objective": t.objective,
+            "budget": t.budget,
+            "depends_on_budget": t.horizon,
             "targets": t.targets.tolist(),
             "targets_scaled": t.scaled.tolist(),
             "algorithms": [
@@ -51,7 +57,9 @@ def _shown(found: TargetTable) -> str:
         [f"{row.algorithm} ", str(row.runs), *(_cell(e, s) for e, s in zip(row.ert, row.successes, strict=True))]
         for row in found.rows
     ]
-    return f"{found.task}: evaluations to reach {found.objective}\n" + table(["algorithm", *header], rows)
+    return f"{found.task}: evaluations to reach {found.objective}, of {found.budget}\n" + table(
+        ["algorithm", *header], rows
+    )
 
 
 def _cell(ert: float, successes: int) -> str:

@@ -61,7 +61,15 @@ def remarks(runs: pd.DataFrame, measure: str) -> list[str]:
         return ["IGD+ is measured from the best points of all runs ranked here: it changes when runs are added"]
     if measure in ("test", "search") and runs["objectives"].str.contains(",").any():
         return ["only the first of several objectives counts; --measure hypervolume or igd+ judges whole sets"]
+    depending = depends_on_budget(runs)
+    if measure in ("anytime", "ecdf") and depending:
+        return [f"{', '.join(depending)}: depends on the budget; a run with a smaller one is no part of this one"]
     return []
+
+
+def depends_on_budget(runs: pd.DataFrame) -> list[str]:
+    """Names of the algorithms whose behaviour depends on the budget: compared at the one they were run for only."""
+    return sorted(runs.loc[runs["horizon"].astype(bool), "algorithm"].unique()) if "horizon" in runs else []
 
 
 def _test(runs: pd.DataFrame) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Recorded runs as one table."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ COLUMNS = (
     "device",
     "official",
     "reference",
+    "horizon",
+    "members",
     "seconds",
     "ideal",
     "worst",
@@ -51,8 +54,9 @@ def load_results(folder: Path | str) -> pd.DataFrame:
         ``run`` (its directory), ``problem``, ``version``, ``variant`` ("" for the standard problem, else the
         settings that differ), ``algorithm`` (with its settings, if it has any), ``seed``, ``budget``, ``objectives``
         (comma-separated), ``dimension`` of the search space, ``status`` (complete, running, interrupted, failed or
-        unreadable) with ``detail``,
-        ``evaluations``, ``device``, ``official`` (data), ``reference`` (uses gradients), ``seconds`` of search,
+        unreadable) with ``detail``, ``evaluations``, ``device``, ``official`` (data), ``reference`` (uses gradients),
+        ``horizon`` (depends on the budget), ``members`` (fingerprint of the trained networks that the search starts
+        from, "" if none), ``seconds`` of search,
         ``ideal`` and ``worst`` value of the first objective as frozen with the problem's version;
         ``search``, ``validation`` and ``test``: the first objective of the recommendation on each split, infinite
         if the run failed or found nothing, NaN while it is not complete; and ``test.<metric>`` for every scalar metric.
@@ -81,7 +85,11 @@ def _row(directory: Path) -> dict[str, Any]:
     try:
         return _readable(open_run(directory))
     except SnnbenchError as error:
-        return {"run": str(directory), "status": "unreadable", "detail": str(error)} | dict.fromkeys(SPLITS, np.nan)
+        reason = str(error)
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        # Any of these comes from content that no version writes: somebody changed a file.
+        reason = f"{directory}: its record was changed or damaged ({type(error).__name__}: {error}); restore it"
+    return {"run": str(directory), "status": "unreadable", "detail": _shown(reason)} | dict.fromkeys(SPLITS, np.nan)
 
 
 def _readable(record: RunRecord) -> dict[str, Any]:
@@ -89,25 +97,28 @@ def _readable(record: RunRecord) -> dict[str, Any]:
     problem = content["problem"]
     row: dict[str, Any] = {
         "run": str(record.directory),
-        "problem": problem["name"] if ".py:" not in plan.problem else display_name("problem", plan.problem),
+        "problem": _shown(problem["name"] if ".py:" not in plan.problem else display_name("problem", plan.problem)),
         "version": problem["version"],
-        "variant": _variant(record),
-        "algorithm": content["algorithm"]["name"] + _settings(dict(plan.algorithm_settings)),
+        "variant": _shown(_variant(record)),
+        "algorithm": _shown(content["algorithm"]["name"] + _settings(dict(plan.algorithm_settings))),
         "seed": plan.seed,
         "budget": plan.budget,
         "objectives": ",".join(problem["objectives"]),
         "dimension": problem.get("dimension", np.nan),
         "status": record.status,
-        "detail": content.get("error") or "",
-        "evaluations": content["evaluations"],
+        "detail": _shown(str(content.get("error") or "")),
+        "evaluations": int(content["evaluations"]),
         "device": str(content.get("device", "")).partition(":")[0],
         "official": bool((problem.get("description") or {}).get("official", True)),
         "reference": bool(content["algorithm"].get("reference", False)),
+        "horizon": bool(content["algorithm"].get("horizon", False)),
+        "members": _members((problem.get("description") or {}).get("checkpoints")),
         "seconds": content["timings"].get("search", np.nan),
     }
-    first = problem["objectives"][0]
-    ends = (problem.get("reference_points") or {}).get(first) or (np.nan, np.nan)
-    return row | {"ideal": float(ends[0]), "worst": float(ends[1])} | _outcome(record, first)
+    points = problem.get("reference_points") or {}
+    ends = [tuple(map(float, points.get(name, (np.nan, np.nan)))) for name in problem["objectives"]]
+    ideal, worst = ends[0]
+    return row | {"ideal": ideal, "worst": worst} | _outcome(record, problem["objectives"][0])
 
 
 def _variant(record: RunRecord) -> str:
@@ -118,6 +129,17 @@ def _variant(record: RunRecord) -> str:
     parts += [f"time limit {plan.time_limit:g} s"] if plan.time_limit is not None else []
     parts += [f"asynchronous, {plan.eval_workers} workers"] if plan.asynchronous else []
     return "; ".join(parts)
+
+
+def _shown(text: str) -> str:
+    """Without what steers a terminal: line ends, escape sequences and the like."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _members(checkpoints: Any) -> str:
+    """Eight digits that differ if any checkpoint does."""
+    hashes = [str(c.get("sha256")) for c in checkpoints or [] if isinstance(c, Mapping)]
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()[:8] if hashes else ""
 
 
 def _settings(given: Mapping[str, Any]) -> str:

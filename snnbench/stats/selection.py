@@ -43,7 +43,8 @@ def select(results: pd.DataFrame, where: Sequence[str] = (), mixed: bool = False
         Conditions ``column=value``, comma-separated alternatives: ``budget=400``, ``algorithm=de,cade``.
     mixed
         Whether versions, variants, objectives, budgets, devices and kinds of data may be mixed. Different versions,
-        variants, objectives and budgets are then problems of their own, and devices and data pooled; notes say so.
+        variants, objectives and budgets are then problems of their own, and devices, data and members pooled; notes
+        say so.
 
     Raises
     ------
@@ -106,6 +107,7 @@ def _mixtures(runs: pd.DataFrame, mixed: bool) -> list[str]:
                 choice = "" if column == "variant" else f"--where {column}={values[-1]} chooses, "
                 raise UsageError(f"{text}. {choice}--allow-mixed ranks them as different problems")
             notes.append(f"{text}; ranked as different problems")
+    notes += _differing_members(runs, mixed)
     for column, words in CIRCUMSTANCES.items():
         values = sorted({_text(v) for v in runs[column]})
         if len(values) > 1:
@@ -117,6 +119,22 @@ def _mixtures(runs: pd.DataFrame, mixed: bool) -> list[str]:
             notes.append(f"runs of different {words} are ranked together")
         elif column == "official" and values == ["False"]:
             notes.append("none of the runs used official data: not comparable with published results")
+    return notes
+
+
+def _differing_members(runs: pd.DataFrame, mixed: bool) -> list[str]:
+    """The same training rounds differently on different processors: searches may have begun from other networks."""
+    if "members" not in runs:
+        return []
+    notes = []
+    for (problem, _, _), found in runs.groupby(["problem", "version", "variant"])["members"].unique().items():
+        if len(found) > 1:
+            text = f"{problem} was run from differently trained networks (members {', '.join(sorted(found)[:4])})"
+            if not mixed:
+                raise UsageError(
+                    f"{text}; --where members={sorted(found)[-1]} chooses, --allow-mixed ranks them together"
+                )
+            notes.append(f"{text}; they are ranked together")
     return notes
 
 

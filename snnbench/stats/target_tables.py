@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from snnbench.stats.measures import depends_on_budget
 from snnbench.stats.runtimes import expected_running_time, hitting_times, spent, targets_of
 from snnbench.stats.selection import select
 
@@ -44,6 +45,8 @@ class TargetTable:
         (n_targets,) The targets, hardest last, in the objective's unit and on the frozen scale.
     rows
         Algorithms, the one that reached most first.
+    budget, horizon
+        Evaluations of each run, and the algorithms whose behaviour depends on that number.
     """
 
     task: str
@@ -51,6 +54,8 @@ class TargetTable:
     targets: np.ndarray
     scaled: np.ndarray
     rows: list[TargetRow]
+    budget: int
+    horizon: list[str]
 
 
 def target_tables(
@@ -82,10 +87,10 @@ def _table(task: str, runs: pd.DataFrame, count: int) -> TargetTable:
         rows.append(TargetRow(str(name), len(members), expected_running_time(times[members], used[members]), successes))
     rows.sort(key=lambda row: (-int(row.successes.sum()), float(np.where(np.isfinite(row.ert), row.ert, 0).sum())))
     first, objective = runs.iloc[0], str(runs["objectives"].iloc[0])
-    if "," in objective:
-        return TargetTable(task, "1 - hypervolume", targets, targets, rows)
-    values = first["ideal"] + targets * (first["worst"] - first["ideal"])
-    return TargetTable(task, objective, values, targets, rows)
+    several = "," in objective
+    values = targets if several else first["ideal"] + targets * (first["worst"] - first["ideal"])
+    name = "1 - hypervolume" if several else objective
+    return TargetTable(task, name, values, targets, rows, int(first["budget"]), depends_on_budget(runs))
 
 
 def _spread(telling: np.ndarray, count: int) -> np.ndarray:

@@ -28,7 +28,7 @@ def write(folder, objectives):
         run.mkdir(parents=True)
         values = {f"objective.{name}": (0.05 * a + rng.random(BUDGET)) / 2 for name in objectives}
         final = [{s: {**{n: float(rng.random()) for n in objectives}, "spikes": [1.0] * 150} for s in
-                  ("search", "validation", "test")} | {"evaluation": i} for i in range(20 if len(objectives) > 1 else 1)]  # fmt: skip
+                  ("search", "validation", "test")} | {"evaluation": i} for i in range(8 if len(objectives) > 1 else 1)]  # fmt: skip
         content = {
             "schema_version": 1, "status": "complete", "stop": "budget", "evaluations": BUDGET, "sessions": 1,
             "plan": {"problem": f"p{p}", "algorithm": f"a{a}", "budget": BUDGET, "seed": int(seed)},
