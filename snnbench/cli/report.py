@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from snnbench.cli.publish import add_selection
+from snnbench.cli.publish import add_selection, selected
 
 
 def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -16,7 +16,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     )
     parser.add_argument("directory", type=Path, nargs="?", default=Path("runs"), metavar="FOLDER", help="(runs)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where it goes (report.html in the folder)")
-    parser.add_argument("--title", metavar="TEXT", help="of a page on several runs")
+    parser.add_argument("--title", metavar="TEXT", help="of a page on several runs (Report)")
     add_selection(parser)
     parser.set_defaults(run=_run)
 
@@ -24,10 +24,8 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
 def _run(args: argparse.Namespace) -> int:
     from snnbench.errors import UsageError
     from snnbench.experiment.disk import replacing
-    from snnbench.report.board import board
     from snnbench.report.page import run_page, runs_page
     from snnbench.report.text import size
-    from snnbench.stats.results import load_results
 
     out = args.out or args.directory / "report.html"
     if out.is_dir():
@@ -35,10 +33,7 @@ def _run(args: argparse.Namespace) -> int:
     if (args.directory / "run.json").is_file():
         html = run_page(args.directory)
     else:
-        results = load_results(args.directory)
-        title = args.title or f"Report on {len(results):,} runs"
-        made = board(results, title, "", args.measure, args.alpha, args.where, args.allow_mixed, alone=True)
-        html = runs_page(made)
+        html = runs_page(selected(args, "Report", alone=True))
     out.parent.mkdir(parents=True, exist_ok=True)
     data = html.encode("utf-8", "replace")
     with replacing(out) as file:

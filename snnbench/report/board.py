@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from snnbench.experiment.record import open_run
+from snnbench.errors import UsageError
+from snnbench.experiment.record import RunRecord, open_run
+from snnbench.experiment.suite import Suite
 from snnbench.report import links, views
 from snnbench.report.facts import RunFacts
 from snnbench.stats.ranking import Ranking, rank
@@ -64,6 +66,51 @@ def board(
     runs = pd.concat(found).sort_values(["task", "algorithm", "seed"], ignore_index=True)
     runs["folder"] = _folders([Path(run) for run in runs["run"]])
     return Board(title, description, ranked, views.task_views(ranked, runs), runs)
+
+
+def of_suite(results: pd.DataFrame, suite: Suite) -> tuple[pd.DataFrame, str]:
+    """The runs on a suite's problems, as it fixes them, with its seeds; of any algorithm.
+
+    Parameters
+    ----------
+    results
+        From `load_results`.
+    suite
+        Which suite.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows that belong to it.
+    str
+        How many do not, in words; "" if all do.
+
+    Raises
+    ------
+    UsageError
+        If none does.
+    """
+    belongs = [status == "unreadable" or _belongs(open_run(Path(run)), suite)
+               for run, status in zip(results["run"], results["status"], strict=True)]  # fmt: skip
+    kept = results[belongs]
+    if (kept["status"] == "unreadable").all():
+        raise UsageError(f"none of the {views.counted(len(results), 'run')} is of the suite {suite.title}")
+    others = len(results) - len(kept)
+    return kept, f"{views.counted(others, 'run')} not of the suite {suite.title} left out" if others else ""
+
+
+def _belongs(record: RunRecord, suite: Suite) -> bool:
+    plan, problem = record.plan, record.content["problem"]
+    if plan.seed not in suite.seeds or plan.time_limit is not None:
+        return False
+    return any(
+        (plan.problem, problem["version"], plan.budget) == (wanted.name, wanted.version, wanted.budget)
+        and (tuple(problem["objectives"]) == wanted.objectives if wanted.objectives else not plan.objectives)
+        and set(plan.constraints) == set(wanted.constraints)
+        and dict(plan.problem_settings).keys() <= dict(wanted.settings).keys()
+        and all(str(problem["parameters"].get(name)) == str(value) for name, value in wanted.settings)
+        for wanted in suite.problems
+    )
 
 
 def _folders(runs: list[Path]) -> list[str]:

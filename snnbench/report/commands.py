@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from snnbench.experiment.plan import RunPlan
 
@@ -49,10 +50,11 @@ def _joined(groups: list[_Group], what: str, key: Callable[[_Group], object]) ->
     found: dict[str, list[_Group]] = {}
     for group in groups:
         found.setdefault(repr(key(group)), []).append(group)
-    return [
-        replace(found[text][0], **{what: sorted({value for group in found[text] for value in getattr(group, what)})})
-        for text in sorted(found)
-    ]
+    joined = []
+    for text in sorted(found):
+        values: dict[str, Any] = {what: sorted({v for group in found[text] for v in getattr(group, what)})}
+        joined.append(replace(found[text][0], **values))
+    return joined
 
 
 def _line(group: _Group) -> str:

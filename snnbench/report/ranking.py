@@ -100,7 +100,7 @@ def tested_across(ranking: Ranking) -> list[str]:
     texts.append(
         "Ranks: one more than the number of algorithms that are significantly better (Wilcoxon signed-rank test "
         f"over problems, Holm, alpha {ranking.alpha:g}). {n} problems can give no p below {smallest:.2g}, which "
-        f"Holm makes {min(1.0, pairs * smallest):.2g} among {pairs} pairs"
+        f"Holm makes {min(1.0, pairs * smallest):.2g} among {pairs} pair{'s' * (pairs > 1)}"
         + (": too few to tell any two apart." if min(1.0, pairs * smallest) > ranking.alpha else ".")
     )
     return texts

@@ -24,7 +24,7 @@ RAW = (
 )  # fmt: skip
 
 
-def publish(shown: Board, out: Path, data: bool = True) -> GeneratedFolder:
+def publish(shown: Board, out: Path, data: bool = True, plots: bool = True) -> GeneratedFolder:
     """Write a board's site.
 
     Parameters
@@ -35,6 +35,8 @@ def publish(shown: Board, out: Path, data: bool = True) -> GeneratedFolder:
         Folder of the site; an earlier site in it is replaced.
     data
         Whether the runs' records are copied into it.
+    plots
+        Whether plots are drawn, which takes most of the time.
 
     Raises
     ------
@@ -53,12 +55,13 @@ def publish(shown: Board, out: Path, data: bool = True) -> GeneratedFolder:
     for row in shown.runs.to_dict("records"):
         _run(site, shown, row, data)
     for task in shown.tasks:
-        drawn = figures(problem_plots(task.ranked, shown.ranking.measure), "p")
+        drawn = figures(problem_plots(task.ranked, shown.ranking.measure), "p") if plots else []
         site.add(task.page, _page("problem.html", task.page, shown, task=task, figures=drawn))
     for name in sorted(shown.runs["algorithm"].unique()):
         page = links.algorithm_page(name)
         site.add(page, _page("algorithm.html", page, shown, **_algorithm(shown, name)))
-    drawn = figures(overall_plots(shown.ranked, shown.ranking.measure), "o") if len(shown.tasks) > 1 else []
+    several = plots and len(shown.tasks) > 1
+    drawn = figures(overall_plots(shown.ranked, shown.ranking.measure), "o") if several else []
     matrix = views.matrix(shown.ranking)
     site.add("index.html", _page("index.html", "index.html", shown, matrix=matrix, figures=drawn))
     for kind, suffix in tables.FORMATS.items():
