@@ -16,9 +16,10 @@ EVERY = pytest.mark.parametrize("name", NAMES)
 POPULATIONS = dict.fromkeys(("de", "cade", "cade-released"), 4.0)
 
 
-# Half a second per candidate and more: of these, only the first checks belong to the quick tests.
-MODELS = ("gp-ei", "qparego", "qnehvi")
+# Seconds per generation. They share models and loop, so one stands for all in the quick tests, and of it the first
+# checks (scbo, which is faster, does all); test_bayesian.py has the others make a few candidates in every situation.
 FIRST = ("declarations", "candidates", "initial_design", "mixed_space")
+QUICK_CHECKS = {"gp-ei": FIRST, "qparego": FIRST[:1], "qnehvi": FIRST[:1], "turbo": FIRST[:1]}
 
 # Less work for Gaussian processes, where they have these parameters.
 QUICK = {"restarts": 1, "raw_samples": 16, "samples": 16, "candidates": 50}
@@ -40,7 +41,7 @@ def pairs():
     """Every algorithm with every check; what takes long with models of the whole record is marked slow."""
     for name in NAMES:
         for check in CHECKS:
-            late = name in MODELS and check not in FIRST
+            late = check not in QUICK_CHECKS.get(name, CHECKS)
             if check != "memory":
                 yield pytest.param(name, check, marks=[pytest.mark.slow] if late else [], id=f"{name}-{check}")
 
@@ -63,7 +64,7 @@ def test_memory(name):
     print(name, outcome(subject(name), "memory").reason)
 
 
-@EVERY
+@pytest.mark.parametrize("name", [name for name in NAMES if "initial_design" in QUICK_CHECKS.get(name, CHECKS)])
 def test_begins_with_the_initial_design(name):
     assert outcome(subject(name), "initial_design").reason.endswith("points evaluated first")
 

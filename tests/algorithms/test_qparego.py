@@ -49,7 +49,7 @@ def test_every_candidate_has_its_own_weights(monkeypatch):
     assert len(np.unique([w.flatten()[0].item() for w in drawn])) == 3
 
 
-@pytest.mark.parametrize("name", ["qparego", "qnehvi"])
+@pytest.mark.parametrize("name", [pytest.param("qparego", marks=pytest.mark.slow), "qnehvi"])
 def test_the_front_between_two_targets(name):
     """The Pareto set of the distances from (0.2, 0.2) and (0.8, 0.8) is the line between them."""
     algorithm = make(name, 2, 40, initial_points=6, restarts=1, raw_samples=32, samples=16)

@@ -23,7 +23,7 @@ SMALL: dict[str, dict[str, object]] = {
     "threshold-digits-hybrid": TINY_ANN | {"tune_epochs": 1, "tune_samples": 60},
     "silent-digits": {"level": "easy"},
     "silent-digits-stdp": {"level": "easy", "steps": 8, "labelled": 40},
-    "snas-digits": {"short_epochs": 1},
+    "snas-digits": TINY_CELL,
     "snas-digits-backward": TINY_CELL,
     "etc-digits": TINY_TRAINING | {"width": 2},
     "etc-events": TINY_TRAINING,
