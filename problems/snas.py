@@ -22,6 +22,7 @@ from snnbench.problems.snas_parameters import (
     SNASCifar100Parameters,
     SNASDigitsBackwardParameters,
     SNASParameters,
+    SNASTinyImageNetParameters,
 )
 from snnbench.problems.standard import CONFIDENCE, CONSTRAINTS, ENERGY, OBJECTIVES, load_data, samples_of
 from snnbench.problems.tables.snas import ScoreTable, load
@@ -68,6 +69,7 @@ class SNASProblem(Problem):
     data_name: ClassVar[str]
     backward: ClassVar[bool] = False
     gains: ClassVar[tuple[float, float]] = (0.01 * 32768**0.5, 0.01 * 1024**0.5)
+    stem_stride: ClassVar[int] = 1
     augmentation: ClassVar[AugmentationRecipe] = AugmentationRecipe()
 
     def __init__(
@@ -106,6 +108,7 @@ class SNASProblem(Problem):
             dropout=p.dropout,
             gains=self.gains,
             stepwise=self.backward,
+            stem_stride=self.stem_stride,
         )
 
     @cached_property
@@ -180,7 +183,7 @@ class SNASProblem(Problem):
             operations = dense_operations(densest, torch.zeros(1, c.channels, c.size, c.size), c.steps)
         return {
             # log |det K| of a positive definite kernel is at most the sum of the logarithms of its diagonal.
-            "negative_score": (-n * math.log(c.width * c.size**2), -FLOOR * n),
+            "negative_score": (-n * math.log(c.width * c.side**2), -FLOOR * n),
             "error": (0.0, 1.0),
             "loss": (0.0, math.log(c.classes)),
             "energy": (0.0, ENERGY.energy(0.0, operations)),
@@ -220,7 +223,7 @@ class SNASProblem(Problem):
         p, config = self.parameters, self.network
         # As many samples as take a moment, but two at least: a batch of a small network, two of a published one.
         few = max(2, min(p.batch, len(probe._learn[1]), 2_000_000 // (config.neurons * config.steps)))
-        activations = 4 * 40 * config.steps * config.width * config.size**2
+        activations = 4 * 40 * config.steps * config.width * config.side**2
         if self.tier == "score":
             batch = [(probe._learn[0][:few], probe._learn[1][:few])]
             job = partial(score_cell, probe.task, matrix, batch)
@@ -368,4 +371,24 @@ class SNASCifar100Backward(SNASCifar100):
     """Cells with backward edges of SNASNet on CIFAR-100; the published setting."""
 
     name = "snas-cifar100-backward"
+    backward = True
+
+
+class SNASTinyImageNet(SNASProblem):
+    """Forward cells of SNASNet on Tiny ImageNet; the published setting."""
+
+    name = "snas-tinyimagenet"
+    default_budget = 5000
+    Parameters = SNASTinyImageNetParameters
+    parameters: SNASTinyImageNetParameters
+    data_name = "tinyimagenet"
+    gains = (0.01 * 16384**0.5, 0.01 * 4096**0.5)
+    stem_stride = 2
+    augmentation = AugmentationRecipe(padding=8, flip=True)
+
+
+class SNASTinyImageNetBackward(SNASTinyImageNet):
+    """Cells with backward edges of SNASNet on Tiny ImageNet; the published setting."""
+
+    name = "snas-tinyimagenet-backward"
     backward = True

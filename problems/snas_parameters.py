@@ -63,3 +63,10 @@ class SNASCifar100Parameters(SNASCifar10Parameters):
 
     width: int = param(128, "channels of the first cell", low=1, source="released code")
     votes: int = param(5, "outputs per class that are averaged", low=1, source="released code")
+
+
+@dataclass(frozen=True)
+class SNASTinyImageNetParameters(SNASCifar100Parameters):
+    """Parameters of `snas-tinyimagenet`."""
+
+    hidden: int = param(4096, "neurons of the fully connected layer", low=1, source="released code")

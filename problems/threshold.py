@@ -23,7 +23,7 @@ from snnbench.parameters import param
 from snnbench.problem import Context, Estimate, Objective, Problem, Split
 from snnbench.problems.standard import CONFIDENCE, CONSTRAINTS, ENERGY, OBJECTIVES, Samples, load_data
 from snnbench.snn.conversion import Converted, convert
-from snnbench.snn.folded import Counts, FoldedNetwork, fan_out
+from snnbench.snn.folded import GROUP, Counts, FoldedNetwork, fan_out
 from snnbench.snn.population import metrics_of
 from snnbench.snn.source import SourceTask, make_source, seconds_per_sample, source_seconds
 from snnbench.snn.source_metrics import source_metrics
@@ -35,6 +35,10 @@ from snnbench.space import Real, SearchSpace
 CODE = "released conversion code of Lu and Sengupta 2020"
 LOWEST, HIGHEST = 0.2, 1.5
 LARGEST_LEAK = 0.5
+TIMED_STEPS = 8
+"""Steps of an estimate: more take in proportion."""
+
+Part = list[int] | slice
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,9 @@ class ThresholdProblem(Problem):
         self._learnt, self._samples = self._split(self.data)
         self.task = self._task(self.data)
         images, labels = self._learnt
-        self._source, self._checkpoint = make_source(self.task, images, labels, self._folder, self.context.progress)
+        self._source, self._checkpoint = make_source(
+            self.task, images, labels, self._folder, self.context.progress, self.context.device
+        )
         images = self.network_input(self._learnt[0][: self.parameters.calibration])
         # On one core, so that the last bits of the percentiles do not depend on the number of cores.
         (self.converted,) = run_all(
@@ -147,7 +153,7 @@ class ThresholdProblem(Problem):
         self._prepare_images()
         for split, (images, labels) in self._images.items():
             self._source_metrics[split] = source_metrics(
-                self._source, self.network_input(images), labels, self.parameters.span, ENERGY
+                self._source, images, labels, self.parameters.span, ENERGY, self.network_input
             )
 
     def initial(self, n: int) -> torch.Tensor:
@@ -160,12 +166,13 @@ class ThresholdProblem(Problem):
         """Metrics of `snnbench.snn.population.summarise` and ``ann_latency``."""
         folded = self._ready
         images, labels = self._images[split]
-        counts = folded.evaluate(*self.neurons_of(x), self.network_input(images), labels)
+        counts = folded.evaluate(*self.neurons_of(x), images, labels, self.network_input)
         return self._stack([self._row(c, split) for c in counts])
 
     def network_input(self, images: torch.Tensor) -> torch.Tensor:
-        """Images (N, C, H, W), pixels uint8 or already in [0, 1], to what the network is fed with."""
-        return self.task.network_input(self.data.to_unit(images) if images.dtype == torch.uint8 else images)
+        """Images (N, C, H, W), pixels uint8 or already in [0, 1], to what the network is fed with, on its device."""
+        units = self.data.to_unit(images) if images.dtype == torch.uint8 else images
+        return self.task.network_input(units).to(self.context.device)
 
     def neurons_of(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Thresholds and decays, (n, L) float32 each on the problem's device, of candidates (n, d)."""
@@ -218,8 +225,10 @@ class ThresholdProblem(Problem):
         classes = self.network.classes
         macs, acs = 0.0, 0.0
         for i, layer in enumerate(layers):
-            shape = (layer.shape[0], layer.source[0], 3, 3) if layer.kind == "conv" else (layer.neurons, layer.inputs)
-            dense = float(fan_out(torch.ones(shape), layer.source, layer).sum())
+            shape = (layer.shape[0], layer.source[0], 3, 3)
+            dense = float(layer.inputs * layer.neurons)
+            if layer.kind == "conv":
+                dense = float(fan_out(torch.ones(shape), layer.source, layer).sum())
             macs, acs = (dense, 0.0) if i == 0 else (macs, acs + steps * dense)
         acs += steps * layers[-1].neurons * classes
         return {
@@ -248,15 +257,18 @@ class ThresholdProblem(Problem):
         generator = torch.Generator().manual_seed(0)
         images = torch.randn(min(scored, 128), *self.network.shape, generator=generator).to(device)
         (converted,) = run_all(device, [partial(convert, network, images[:1], 100.0)])
-        folded = self._fold(converted)
+        p = self.parameters
+        folded = FoldedNetwork(converted, min(p.steps, TIMED_STEPS), CONFIDENCE, p.span)
         thresholds = torch.tensor([converted.thresholds], device=device)
 
         def run(few: int) -> None:
             labels = torch.zeros(few, dtype=torch.int64, device=device)
             folded.evaluate(thresholds, torch.ones_like(thresholds), images[:few], labels)
 
-        evaluation = seconds_per_sample(run, len(images)) * scored
-        memory = sum(w.numel() for w in network.weights) * 8 + 4 * scored * math.prod(self.network.shape)
+        evaluation = seconds_per_sample(run, len(images)) * scored * p.steps / folded.steps
+        per_sample = 4 * (math.prod(self.network.shape) + folded.layers[0].neurons)
+        memory = sum(w.numel() for w in network.weights) * 8 + min(scored, p.span) * per_sample
+        memory += 8 * GROUP * folded.neurons
         return Estimate(preparation, evaluation, memory, self.dimension)
 
     @property
@@ -290,7 +302,7 @@ class ThresholdProblem(Problem):
     def _split(self, data: DataSet) -> tuple[Samples, dict[Split, Samples]]:
         """What the source learns from, and what candidates are measured on: the search split is cut in two."""
         p = self.parameters
-        found: dict[Split, Samples] = {split: data.split(split, self.context.device) for split in get_args(Split)}
+        found: dict[Split, Samples] = {split: self._samples_of(data, split) for split in get_args(Split)}
         images, labels = found["search"]
         if p.held >= len(labels):
             raise UsageError(f"{self.name}: held={p.held}, but the search split has {len(labels)} samples")
@@ -299,10 +311,18 @@ class ThresholdProblem(Problem):
                 f"{self.name}: search_samples={p.search_samples} and train_samples={p.train_samples}, but {p.held} "
                 f"samples are scored and {len(labels) - p.held} learnt from"
             )
-        cut = stratified(images.cpu().numpy(), labels.cpu().numpy(), {"train": len(labels) - p.held, "held": p.held})
-        train, held = cut["train"][: p.train_samples or None], cut["held"][: p.search_samples or None]
-        found["search"] = images[held], labels[held]
+        train, held = self._cut(images, labels)
+        found["search"] = images[held], labels[held].to(self.context.device)
         return (images[train], labels[train]), found
+
+    def _samples_of(self, data: DataSet, split: Split) -> Samples:
+        return data.split(split, self.context.device)
+
+    def _cut(self, images: torch.Tensor, labels: torch.Tensor) -> tuple[Part, Part]:
+        """Which samples of the search split the source learns from, and which are scored."""
+        p = self.parameters
+        cut = stratified(images.cpu().numpy(), labels.cpu().numpy(), {"train": len(labels) - p.held, "held": p.held})
+        return cut["train"][: p.train_samples or None], cut["held"][: p.search_samples or None]
 
     def _task(self, data: DataSet) -> SourceTask:
         p = self.parameters

@@ -7,6 +7,7 @@ layers on tiny images are one matrix product. A batch is cut so that it stays in
 All sums are exact (`snnbench.snn.conversion`), so none of this changes a bit of a result.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -90,7 +91,12 @@ class FoldedNetwork:
         self._widest = max(layer.neurons for layer in self.layers)
 
     def evaluate(
-        self, thresholds: torch.Tensor, decays: torch.Tensor, images: torch.Tensor, labels: torch.Tensor
+        self,
+        thresholds: torch.Tensor,
+        decays: torch.Tensor,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        network_input: Callable[[torch.Tensor], torch.Tensor] = lambda images: images,
     ) -> list[Counts]:
         """Run candidates over samples.
 
@@ -99,20 +105,22 @@ class FoldedNetwork:
         thresholds, decays
             (n, L) each, float32: > 0, and the share of the potential kept per step in [0, 1].
         images
-            (N, C, H, W) as the network takes them, on the grid of `conversion.round_image`.
+            (N, C, H, W).
         labels
-            (N,).
+            (N,), on the network's device.
+        network_input
+            From a span of the images to what the network takes: on its device, on the grid of `conversion.round_image`.
 
         Returns
         -------
         list of Counts
             One per candidate; each depends on that candidate, the samples and `span` only.
         """
-        device = images.device
+        device = labels.device
         groups = [slice(a, a + GROUP) for a in range(0, len(thresholds), GROUP)]
         totals: list[Counts] = []
         for start in range(0, len(images), self.span):
-            part, truth = images[start : start + self.span], labels[start : start + self.span]
+            part, truth = network_input(images[start : start + self.span]), labels[start : start + self.span]
             ((currents, macs),) = run_all(device, [partial(self._first, part)])
             jobs = [partial(self._run, thresholds[g], decays[g], currents, macs, truth) for g in groups]
             found = [counts for group in run_all(device, jobs) for counts in group]
@@ -135,18 +143,18 @@ class FoldedNetwork:
         """A group of candidates on one span of samples."""
         n, samples = len(thresholds), len(labels)
         zeros = partial(torch.zeros, dtype=torch.float64, device=currents.device)
-        maps = [zeros(self.steps, n, layer.neurons) for layer in self.layers]
+        maps, spikes = [zeros(n, layer.neurons) for layer in self.layers], zeros(len(self.layers), self.steps, n)
         logits, silent = [], []
         rows = max(1, BATCH // (self._widest * n))
         for start in range(0, samples, rows):
             with _full_precision(currents.device):
-                answer, quiet = self._batch(thresholds, decays, currents[start : start + rows], maps)
+                answer, quiet = self._batch(thresholds, decays, currents[start : start + rows], maps, spikes)
             logits.append(answer)
             silent.append(quiet)
         answers = torch.cat(logits, dim=2).mul_(self.network.output_scale)
         quiet = torch.cat(silent, dim=1)
-        spikes = torch.stack([counted.sum(dim=2) for counted in maps]).cpu()
-        acs = sum(counted.sum(dim=0) @ behind for counted, behind in zip(maps, self._fan_out, strict=True))
+        spikes = spikes.cpu()
+        acs = sum(counted @ behind for counted, behind in zip(maps, self._fan_out, strict=True))
         assert isinstance(acs, torch.Tensor)
         return [
             Counts(read(answers[:, i], labels, quiet[i], self.confidence), spikes[:, :, i], float(acs[i]), macs)
@@ -154,9 +162,18 @@ class FoldedNetwork:
         ]
 
     def _batch(
-        self, thresholds: torch.Tensor, decays: torch.Tensor, currents: torch.Tensor, maps: list[torch.Tensor]
+        self,
+        thresholds: torch.Tensor,
+        decays: torch.Tensor,
+        currents: torch.Tensor,
+        maps: list[torch.Tensor],
+        counts: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Readout of every step (T, n, N, K) and silent samples (n, N); adds spikes to `maps`."""
+        """Readout of every step (T, n, N, K) and silent samples (n, N).
+
+        Adds spikes to `maps`, (n, F) per layer, over samples and steps; and to `counts`, (L, T, n), over samples and
+        neurons.
+        """
         n, samples = len(thresholds), len(currents)
         tile = max(1, min(self.steps, BATCH // (self._widest * n * samples)))
         states = [currents.new_empty(n, samples * layer.neurons) for layer in self.layers]
@@ -170,7 +187,9 @@ class FoldedNetwork:
                 out = torch.empty(x.shape, device=x.device) if i == 0 else x
                 spikes = fire(x, states[i], thresholds[:, i, None], decays[:, i, None], out, fresh=begin == 0)
                 spikes = spikes.view(steps, n, samples, layer.neurons)
-                maps[i][begin : begin + steps] += spikes.sum(dim=2)
+                fired_by = spikes.sum(dim=2)  # whole numbers below 2^24: exact
+                maps[i] += fired_by.sum(dim=0)
+                counts[i, begin : begin + steps] += fired_by.sum(dim=2, dtype=torch.float64)
                 x = self._maps[i](spikes.view(-1, layer.neurons)).view(steps, n, -1)
             fired += spikes.sum(dim=(0, 3))
             answers.append(x.view(steps, n, samples, -1))

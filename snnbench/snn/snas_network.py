@@ -41,6 +41,8 @@ class SNASConfig:
         C, channels of the first cell; the second has 2C.
     channels, size, classes
         Input channels, side of the image, output classes.
+    stem_stride
+        Of the first convolution: 2 halves the image before the first cell.
     steps
         T, time steps; the image is shown at each (direct coding).
     hidden, votes
@@ -70,17 +72,26 @@ class SNASConfig:
     gains: tuple[float, float] = (0.01 * 32768**0.5, 0.01 * 1024**0.5)
     stepwise: bool = False
     neuron: NeuronConfig = field(default_factory=lambda: SNAS_NEURON)
+    stem_stride: int = 1
+
+    @property
+    def side(self) -> int:
+        """Side of the image in the first cell."""
+        return self.size // self.stem_stride
 
     @property
     def neurons(self) -> int:
         """Neurons of the largest network: six edges with a convolution in both cells, and the layers behind them."""
-        first = self.width * self.size**2
-        second = 2 * self.width * (self.size // 2) ** 2
+        first = self.width * self.side**2
+        second = 2 * self.width * (self.side // 2) ** 2
         return 7 * (first + second) + self.hidden
 
     def describe(self) -> dict[str, Any]:
-        """Plain data for the record."""
-        return {**asdict(self), "gains": list(self.gains)}
+        """Plain data for the record, in the words of earlier records: no stride where there is none."""
+        found = {**asdict(self), "gains": list(self.gains)}
+        if self.stem_stride == 1:
+            del found["stem_stride"]
+        return found
 
 
 class SteppedLIF(nn.Module):
@@ -220,9 +231,9 @@ class SNASNet(nn.Module):
     def __init__(self, config: SNASConfig, matrix: np.ndarray, seed: int = 0) -> None:
         super().__init__()
         self.config = config
-        c, side = config.width, config.size // 2 // config.pooling
+        c, side = config.width, config.side // 2 // config.pooling
         with torch.device("meta"):
-            self.stem = ConvNorm(config.channels, c, 3)
+            self.stem = ConvNorm(config.channels, c, 3, config.stem_stride)
             self.cell1 = Cell("cell1", matrix, c, config)
             self.norm1, self.down = Norm(c), SpikingConv("down", c, 2 * c, 3, config)
             self.pool1 = Pool(2, 2)

@@ -80,6 +80,7 @@ def make_source(
     labels: torch.Tensor,
     folder: Path,
     progress: Callable[[str, int, int], None],
+    device: torch.device | None = None,
 ) -> tuple[VGG, dict[str, Any]]:
     """Train the source, or read it from the cache.
 
@@ -88,12 +89,14 @@ def make_source(
     task
         What to train.
     images, labels
-        (N, C, H, W) uint8 and (N,): the training samples, on the device to train on. On a CPU it trains on one core, so
-        that the result does not depend on the number of cores.
+        (N, C, H, W) uint8 and (N,): the training samples.
     folder
         Where checkpoints are kept.
     progress
         Called with (stage, epochs done, epochs in all).
+    device
+        Where to train; where the samples are if ``None``. On a CPU it trains on one core, so that the result does not
+        depend on the number of cores.
 
     Returns
     -------
@@ -105,15 +108,16 @@ def make_source(
     SnnbenchError
         If training diverges.
     """
-    path = task.path(folder, images.device)
-    network = VGG(task.network, task.instance).to(images.device)
+    device = device or images.device
+    path = task.path(folder, device)
+    network = VGG(task.network, task.instance).to(device)
     tensors = load_tensors(path)
     if tensors is None:
         stage, total = f"training the source network on {task.data.name}", task.recipe.epochs
         progress(stage, 0, total)
         report = partial(_report, progress, stage, total)
         job = partial(train, network, images, labels, task.recipe, task.instance, task.data.to_unit, task.network_input)
-        run_all(images.device, [partial(job, on_epoch=report)])
+        run_all(device, [partial(job, on_epoch=report)])
         try:
             rounded = round_weights(list(network.weights), task.network, task.largest)
         except SnnbenchError:

@@ -1,5 +1,6 @@
 """What the source network itself is worth, counted as its conversions are."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -12,7 +13,12 @@ from snnbench.snn.vgg import VGG
 
 
 def source_metrics(
-    network: VGG, images: torch.Tensor, labels: torch.Tensor, span: int, energy: EnergyModel
+    network: VGG,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    span: int,
+    energy: EnergyModel,
+    network_input: Callable[[torch.Tensor], torch.Tensor] = lambda images: images,
 ) -> dict[str, float]:
     """Error, loss and effective operations of one pass.
 
@@ -21,11 +27,13 @@ def source_metrics(
     network
         In evaluation mode.
     images, labels
-        (N, C, H, W) as the network takes them, and (N,).
+        (N, C, H, W), and (N,) on the network's device.
     span
         Samples per pass.
     energy
         The energy model; every operation is a MAC, as activations are real numbers.
+    network_input
+        From a span of the images to what the network takes, on its device.
 
     Returns
     -------
@@ -34,13 +42,20 @@ def source_metrics(
         input times non-zero weight), ``energy`` (nJ); per sample.
     """
     pieces = [slice(a, a + span) for a in range(0, len(images), span)]
-    sums = run_all(images.device, [partial(_sums, network, images[s], labels[s]) for s in pieces])
+    jobs = [partial(_sums, network, images[s], labels[s], network_input) for s in pieces]
+    sums = run_all(labels.device, jobs)
     wrong, loss, macs = (sum(part) / len(images) for part in zip(*sums, strict=True))
     return {"error": wrong, "loss": loss, "macs": macs, "synops": macs, "energy": energy.energy(0.0, macs)}
 
 
 @torch.inference_mode()
-def _sums(network: VGG, images: torch.Tensor, labels: torch.Tensor) -> tuple[float, float, float]:
+def _sums(
+    network: VGG,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    network_input: Callable[[torch.Tensor], torch.Tensor],
+) -> tuple[float, float, float]:
+    images = network_input(images)
     *hidden, logits = network.run(images)
     own = logits.gather(1, labels[:, None])
     wrong = logits.scatter(1, labels[:, None], float("-inf")).amax(dim=1, keepdim=True) >= own

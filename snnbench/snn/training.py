@@ -60,7 +60,8 @@ def train(
     network
         Maps images (N, C, H, W) to logits (T, N, K).
     images, labels
-        (N, C, H, W) uint8 and (N,) int64 on the network's device.
+        (N, C, H, W) uint8 and (N,) int64, both on the network's device; or both on the CPU where they are too many for
+        it (a memory map), and every batch is moved.
     recipe
         How.
     seed
@@ -78,6 +79,7 @@ def train(
         Mean training loss of the last epoch.
     """
     generator = torch.Generator(device=images.device).manual_seed(seed)
+    device = next(network.parameters()).device
     optimizer = torch.optim.SGD(
         network.parameters(),
         lr=recipe.lr,
@@ -95,11 +97,11 @@ def train(
     mean_loss = float("nan")
     for epoch in range(recipe.epochs):
         order = torch.randperm(len(images), generator=generator, device=images.device)
-        total = torch.zeros((), device=images.device)
+        total = torch.zeros((), device=device)
         for b in range(batches):
             index = order[b * recipe.batch : (b + 1) * recipe.batch]
             pixels, (a, other, share) = recipe.augmentation.apply(to_unit(images[index]), labels[index], generator)
-            logits = network(standardize(pixels))
+            logits, a, other = network(standardize(pixels).to(device)), a.to(device), other.to(device)
             if not over_time:
                 logits = logits.mean(dim=0)
             loss = share * criterion(logits, a)
