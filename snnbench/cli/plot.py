@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 FORMATS = ("svg", "png", "pdf")
 KINDS = (
     "critical-difference", "heat-map", "rank-over-time", "runtimes", "performance-profile", "convergence",
-    "final-results", "pareto-fronts", "attainment", "spikes-accuracy", "control-parameters", "course",
+    "final-results", "pareto-fronts", "attainment", "spikes-accuracy", "control-parameters",
 )  # fmt: skip
 
 
@@ -60,7 +60,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def _of_runs(args: argparse.Namespace) -> Iterator[tuple[str, "Plot"]]:
     """Folder and plot, one after the other: figures of 30 algorithms on many problems are large."""
-    from snnbench.report.plots import OVERALL, PROBLEM, Material, slug
+    from snnbench.report.plots import OVERALL, PROBLEM, Material, chosen, slug
     from snnbench.stats.results import load_results
     from snnbench.stats.selection import select
 
@@ -71,12 +71,13 @@ def _of_runs(args: argparse.Namespace) -> Iterator[tuple[str, "Plot"]]:
     kinds = _kinds(args.kind)
     tasks = [(str(task), rows) for task, rows in runs.groupby("task", sort=True)]
     whole = Material(runs, args.measure, highlight, args.log)
+    coloured = chosen(whole)  # the same on all problems
     drawn: dict[str, str] = {}
     yield from (("", plot) for plot in _drawn(OVERALL, whole, kinds, drawn, len(tasks) > 1 or bool(kinds)))
     for task, rows in tasks:
-        material = Material(rows, args.measure, highlight, args.log)
+        material = Material(rows, args.measure, coloured, args.log)
         yield from ((slug(task), plot) for plot in _drawn(PROBLEM, material, kinds, drawn, True))
-    _complain(kinds, drawn, "that is a plot of one run")
+    _complain(kinds, drawn, "there is nothing to plot it from")
 
 
 def _of_run(args: argparse.Namespace) -> Iterator[tuple[str, "Plot"]]:

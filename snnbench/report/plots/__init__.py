@@ -18,12 +18,12 @@ from snnbench.report.plots.control import control_parameters, run_control
 from snnbench.report.plots.convergence import convergence
 from snnbench.report.plots.critical_difference import critical_difference
 from snnbench.report.plots.final import final_results
-from snnbench.report.plots.fronts import attainment, pareto_fronts
+from snnbench.report.plots.fronts import attainment, pareto_fronts, run_fronts
 from snnbench.report.plots.heat_map import heat_map
 from snnbench.report.plots.saving import FORMATS, save, svg
 from snnbench.report.plots.single import course
 from snnbench.report.plots.spikes import run_spikes, spikes
-from snnbench.report.plots.style import style
+from snnbench.report.plots.style import chosen, style
 from snnbench.report.plots.targets import performance_profile, runtimes, runtimes_overall
 from snnbench.report.plots.time_ranks import rank_over_time
 
@@ -35,6 +35,7 @@ __all__ = [
     "Impossible",
     "Material",
     "Plot",
+    "chosen",
     "draw",
     "overall_plots",
     "problem_plots",
@@ -67,7 +68,8 @@ PROBLEM: dict[str, Callable[[Material], Iterator[Plot]]] = {
 """Plots of one problem."""
 
 RUN: dict[str, Callable[[RunRecord], Iterator[Plot]]] = {
-    "course": course,
+    "convergence": course,
+    "pareto-fronts": run_fronts,
     "spikes-accuracy": run_spikes,
     "control-parameters": run_control,
 }
@@ -100,7 +102,8 @@ def overall_plots(runs: pd.DataFrame, measure: str = "test", highlight: Sequence
     measure
         One of `snnbench.stats.measures.MEASURES`.
     highlight
-        Algorithms that keep a colour of their own where there are more algorithms than colours.
+        Algorithms in colour, the others grey; by default all, or the best if they are more than colours. With
+        ``chosen(Material(runs, measure))`` of all runs here, an algorithm has the same colour on all problems.
     """
     yield from _possible(OVERALL, Material(runs, measure, highlight))
 

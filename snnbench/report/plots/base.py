@@ -130,6 +130,26 @@ class Material:
             raise Impossible(f"this plot is of one problem, and there are {len(self.tasks)}")
         return self.tasks[0]
 
+    def everywhere(self) -> list[str]:
+        """Algorithms that were run on every task, in `order`.
+
+        Raises
+        ------
+        Impossible
+            For fewer than two tasks, or if there is none.
+        """
+        if len(self.tasks) < 2:
+            raise Impossible("this plot is over several problems, and there is one")
+        names = [name for name in self.order if all(len(self.group(task, name)) for task in self.tasks)]
+        if not names:
+            raise Impossible("no algorithm was run on every problem")
+        return names
+
+    def left_out(self, names: Sequence[str]) -> str:
+        """A sentence on the algorithms that are not among `names`, or nothing."""
+        missing = [name for name in self.order if name not in names]
+        return f" Not run on every problem, so left out: {listed(missing)}." if missing else ""
+
     def objectives(self, task: str) -> list[str]:
         """Objectives of a task."""
         return str(self.group(task)["objectives"].iloc[0]).split(",")

@@ -41,7 +41,7 @@ def critical_difference(material: Material) -> Iterator[Plot]:
     yield Plot(
         "critical-difference",
         "Critical difference diagram",
-        _caption(ranking, all_shown, bool(bars)),
+        _caption(ranking, all_shown, bool(bars)) + material.left_out(names),
         made,
         "Mean ranks, the best first: "
         + "; ".join(f"{clean(s.algorithm)} {s.value:.2f}" for s in standings)
@@ -166,8 +166,6 @@ def _caption(ranking: Ranking, complete: bool, any_bar: bool) -> str:
         text += f" Friedman's test sees no difference at all (p = {ranking.omnibus.p:.2g}), so no pair was looked at."
     if not complete:
         text += " Of the many groups only those of neighbours are drawn."
-    if ranking.incomplete:
-        text += f" Not on every problem, so left out: {', '.join(clean(name) for name in ranking.incomplete)}."
     return text
 
 

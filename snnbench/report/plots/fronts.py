@@ -8,19 +8,22 @@ import numpy as np
 import pandas as pd
 
 from snnbench.errors import UsageError
+from snnbench.experiment.record import RunRecord
 from snnbench.report.plots.base import Impossible, Material, Plot, clean, listed, seeds, slug
-from snnbench.report.plots.style import Look, figure, legend, looks, plain_ticks
+from snnbench.report.plots.style import COLOURS, GREY, Look, figure, legend, looks, plain_ticks
 from snnbench.report.text import number
 from snnbench.stats.attainment import attainment_surfaces
+from snnbench.stats.curves import feasible_values
 from snnbench.stats.fronts import recommended, reference_front
+from snnbench.stats.results import load_results
 from snnbench.stats.runtimes import reference_scale
 
 
 def pareto_fronts(material: Material) -> Iterator[Plot]:
     """Recommended candidates of all runs on the test split, and what the best of them attain, by algorithm."""
     for task, (a, b) in _pairs(material):
-        rows = material.group(task).assign(objectives=f"{a},{b}")
-        points = {name: _points(rows[rows["algorithm"] == name]) for name in material.order}
+        axis = [material.objectives(task).index(name) for name in (a, b)]
+        points = {name: _points(material.group(task, name))[:, axis] for name in material.order}
         if not any(len(p) for p in points.values()):
             raise Impossible(f"{task}: no run recommends anything")
         made, axes, drawn = _prepared(material, task, (a, b), "fronts")
@@ -70,6 +73,37 @@ def attainment(material: Material) -> Iterator[Plot]:
         )
 
 
+def run_fronts(record: RunRecord) -> Iterator[Plot]:
+    """Pairs of objectives of every candidate of one run on the search split, and of those recommended on test."""
+    names = [str(name) for name in record.content["problem"]["objectives"]]
+    if len(names) < 2:
+        raise Impossible(f"{record.directory} has one objective; fronts need several")
+    each = feasible_values(record.directory, names)
+    each = each[np.isfinite(each).all(axis=1)]
+    if not len(each):
+        raise Impossible(f"{record.directory}: no feasible candidate")
+    final = _points(load_results(record.directory)) if record.status == "complete" else np.empty((0, len(names)))
+    for i, j in combinations(range(len(names)), 2):
+        made, axes = figure(7.2, 4.6)
+        axes.plot(each[:, i], each[:, j], ".", ms=4, mew=0, color=GREY, alpha=0.7, rasterized=True,
+                  label="each feasible candidate (search)")  # fmt: skip
+        axes.plot(final[:, i], final[:, j], ls="none", marker="D", ms=5, mew=0, color=COLOURS[2],
+                  label="recommended (test)")  # fmt: skip
+        axes.set_xlabel(clean(names[i]))
+        axes.set_ylabel(clean(names[j]))
+        plain_ticks(axes.xaxis)
+        plain_ticks(axes.yaxis)
+        made.legend(loc="outside lower center", ncols=2)
+        yield Plot(
+            f"pareto-fronts-{slug(names[i])}-{slug(names[j])}",
+            f"{names[i]} and {names[j]}",
+            f"{names[i]} and {names[j]} of {len(each):,} feasible candidates on the search split, and of the "
+            f"{len(final)} recommended on the test split. Lower left is better.",
+            made,
+            f"Points of {clean(names[i])} against {clean(names[j])}.",
+        )
+
+
 def _pairs(material: Material) -> Iterator[tuple[str, tuple[str, str]]]:
     task = material.only_task()
     names = material.objectives(task)
@@ -88,13 +122,13 @@ def _prepared(material: Material, task: str, pair: tuple[str, str], what: str) -
 
 
 def _points(rows: pd.DataFrame) -> np.ndarray:
-    """Recommended points of all runs in the units of the objectives, (n, 2)."""
+    """Recommended points of all runs in the units of the objectives, (n, m)."""
     try:
         low, high = scale = reference_scale(rows)
     except UsageError as error:
         raise Impossible(str(error)) from None
-    sets = [recommended(row, scale) for _, row in rows.iterrows()] if len(rows) else []
-    return low + np.concatenate(sets) * (high - low) if sets else np.empty((0, 2))
+    sets = [recommended(row, scale) for _, row in rows.iterrows()]
+    return np.asarray(low + np.concatenate(sets) * (high - low))
 
 
 def _surfaces(rows: pd.DataFrame) -> list[np.ndarray]:

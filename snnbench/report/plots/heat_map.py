@@ -20,7 +20,7 @@ def heat_map(material: Material) -> Iterator[Plot]:
         raise Impossible("a heat map needs several problems, and there is one")
     names = material.order
     values = np.stack([_medians(material, task, names) for task in ranking.tasks], axis=1)
-    best = np.array([[_rank(task, name) == 1 for task in ranking.tasks] for name in names])
+    best = np.array([[len(t.standings) > 1 and _rank(t, name) == 1 for t in ranking.tasks] for name in names])
     texts = [[_text(v, b) for v, b in zip(*row, strict=True)] for row in zip(values, best, strict=True)]
     made, axes = figure(1.6 + 0.62 * len(ranking.tasks) + 1.0, 1.3 + 0.25 * len(names))
     sns.heatmap(_places(values), ax=axes, annot=np.array(texts, dtype=object), fmt="", cmap="cividis", vmin=0, vmax=1,

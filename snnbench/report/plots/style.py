@@ -97,18 +97,23 @@ class Look:
         return {"color": self.colour, "linestyle": self.dash, "lw": width, "alpha": alpha, "zorder": self.order}
 
 
+def chosen(material: Material) -> list[str]:
+    """Algorithms with a colour of their own: those to highlight; else all, or the best by rank if they are too many."""
+    if material.highlight:
+        return list(material.highlight)
+    many = len(material.algorithms) > len(COLOURS)
+    return material.order[: len(COLOURS) - 1] if many else material.algorithms
+
+
 def looks(material: Material) -> dict[str, Look]:
     """How each algorithm is drawn.
 
-    All have a colour where there are enough colours. Where there are not, those to highlight have one, or without any
-    the best by rank; the others are grey.
+    Those of `chosen` have a colour, which depends on their place in it only; the others are grey.
     """
-    names = material.algorithms
-    chosen = [name for name in material.highlight if name in names]
-    if not chosen:
-        chosen = names if len(names) <= len(COLOURS) else material.order[: len(COLOURS) - 1]
     found = {name: Look(GREY, "-", ".", False, 2.0) for name in material.order}
-    for i, name in enumerate(chosen):
+    for i, name in enumerate(chosen(material)):
+        if name not in found:
+            continue
         k = i % len(COLOURS)
         found[name] = Look(COLOURS[k], DASHES[(k + i // len(COLOURS)) % len(DASHES)], MARKERS[k], True, 4.0 - 0.01 * i)
     return found

@@ -23,7 +23,7 @@ def runtimes(material: Material) -> Iterator[Plot]:
 
 def runtimes_overall(material: Material) -> Iterator[Plot]:
     """ECDF over problems, each counted once, against the share of its budget."""
-    names = _everywhere(material)
+    names = material.everywhere()
     percents = np.geomspace(0.1, 100.0, 150)
     shares = {}
     for name in names:
@@ -33,12 +33,13 @@ def runtimes_overall(material: Material) -> Iterator[Plot]:
         ]
         shares[name] = np.mean(parts, axis=0)
     where = f"over {counted(len(material.tasks), 'problem')}, each counted once, {seeds(material.runs)} per algorithm"
-    yield _ecdf(material, percents, shares, None, "Runtimes over all problems", where)
+    note = material.left_out(names)
+    yield _ecdf(material, percents, shares, None, "Runtimes over all problems", where, note)
 
 
 def performance_profile(material: Material) -> Iterator[Plot]:
     """Share of problems and targets on which an algorithm needs at most tau times the evaluations of the best."""
-    names = _everywhere(material)
+    names = material.everywhere()
     ratios = [ratio for task in material.tasks if (ratio := _ratios(material, task, names)).shape[1]]
     if len(names) < 2 or not ratios:
         raise Impossible("no target was reached that tells two algorithms apart")
@@ -64,7 +65,8 @@ def performance_profile(material: Material) -> Iterator[Plot]:
         "Performance profile",
         f"Share of {pairs:,} targets on {counted(len(ratios), 'problem')}, each problem counted once, for which an "
         "algorithm's expected running time is at most τ times that of the best. Left out are targets that nobody "
-        f"reached and those that all reach at once. {seeds(material.runs).capitalize()} per algorithm and problem.",
+        f"reached and those that all reach at once. {seeds(material.runs).capitalize()} per algorithm and problem."
+        + material.left_out(names),
         made,
         "Rising lines. Share of targets on which the algorithm is the fastest (τ = 1): "
         + "; ".join(f"{clean(n)} {shares[n][0]:.2f}" for n in first[:10])
@@ -73,7 +75,13 @@ def performance_profile(material: Material) -> Iterator[Plot]:
 
 
 def _ecdf(
-    material: Material, at: np.ndarray, shares: dict[str, np.ndarray], budget: int | None, title: str, where: str
+    material: Material,
+    at: np.ndarray,
+    shares: dict[str, np.ndarray],
+    budget: int | None,
+    title: str,
+    where: str,
+    note: str = "",
 ) -> Plot:
     if not any(share[-1] > 0 for share in shares.values()):
         raise Impossible("no run reached a target")
@@ -96,7 +104,7 @@ def _ecdf(
         "runtimes",
         title,
         f"Empirical distribution of the evaluations that reaching a target takes, {where}. "
-        "A line ends at the share of targets reached within the budget; failed runs reach none.",
+        f"A line ends at the share of targets reached within the budget; failed runs reach none.{note}",
         made,
         "Rising lines. Share reached in the end: "
         + "; ".join(f"{clean(n)} {shares[n][-1]:.2f}" for n in ordered[:10])
@@ -108,13 +116,6 @@ def _shares(axes: Any, horizontal: str, vertical: str) -> None:
     axes.set_ylim(0, min(1.01, 1.15 * axes.dataLim.y1))
     axes.set_xlabel(horizontal)
     axes.set_ylabel(vertical)
-
-
-def _everywhere(material: Material) -> list[str]:
-    names = [name for name in material.order if all(len(material.group(t, name)) for t in material.tasks)]
-    if len(material.tasks) < 2 or not names:
-        raise Impossible("needs two problems, and an algorithm that was run on both")
-    return names
 
 
 def _ratios(material: Material, task: str, names: list[str]) -> np.ndarray:

@@ -13,9 +13,9 @@ SHARES = np.arange(1, 101) / 100.0
 
 def rank_over_time(material: Material) -> Iterator[Plot]:
     """Mean rank over problems of the median of the best value so far, against the share of the budget."""
-    names = [name for name in material.order if all(len(material.group(t, name)) for t in material.tasks)]
-    if len(material.tasks) < 2 or len(names) < 2:
-        raise Impossible("ranks over time need two problems, and two algorithms that were run on both")
+    names = material.everywhere()
+    if len(names) < 2:
+        raise Impossible("ranks need two algorithms that were run on every problem, and there is one")
     ranks = np.mean([_ranks(material, task, names) for task in material.tasks], axis=0)
     drawn = looks(material)
     made, axes = figure()
@@ -35,7 +35,8 @@ def rank_over_time(material: Material) -> Iterator[Plot]:
         "rank-over-time",
         "Rank over time",
         f"Mean rank over {counted(len(material.tasks), 'problem')} of the median over {seeds(material.runs)} of the "
-        "best search objective so far, after each hundredth of the budget. No test is behind it.",
+        "best search objective so far, after each hundredth of the budget. No test is behind it."
+        + material.left_out(names),
         made,
         "Lines of mean ranks. The best mean rank has "
         f"{clean(ahead[0])} after 10 % of the budget, {clean(ahead[1])} after 50 % and {clean(ahead[2])} at the end.",
