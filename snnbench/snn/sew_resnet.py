@@ -100,7 +100,8 @@ class SEWResNet(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.readout = Readout(channels, config.classes)
         for module in self.modules():
-            if isinstance(module, nn.Conv2d):
+            # On the device "meta", which has no values, this would import torch's compiler: two seconds.
+            if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: torch.Tensor, tally: Tally | None = None) -> torch.Tensor:
