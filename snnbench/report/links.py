@@ -25,7 +25,7 @@ def slug(text: str) -> str:
     """
     kept = re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip(".-_")[:LONGEST]
     # Reserved names are those that Windows keeps for devices, whatever their suffix, and that of a folder's own page.
-    if kept == text and kept.partition(".")[0] not in _RESERVED:
+    if kept and kept == text and kept.partition(".")[0] not in _RESERVED:
         return kept
     return (kept + "-" if kept else "") + digest(text)
 
