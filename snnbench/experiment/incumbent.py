@@ -55,11 +55,14 @@ class Incumbent:
     dimension
         Coordinates d of a candidate. Of large ones fewer are kept: below 256 MiB with one objective (but always one),
         below 1 GiB with several (but always ten).
+    budget
+        Evaluations of the run. With one objective a tenth as many candidates are kept, ten at most: what validation
+        spends beside the budget stays small against it.
     """
 
-    def __init__(self, objectives: int, dimension: int) -> None:
+    def __init__(self, objectives: int, dimension: int, budget: int = 10 * BEST_SIZE) -> None:
         if objectives == 1:
-            self.capacity = min(BEST_SIZE, max(1, BEST_BYTES // (4 * dimension)))
+            self.capacity = max(1, min(BEST_SIZE, budget // 10, BEST_BYTES // (4 * dimension)))
         else:
             self.capacity = min(ARCHIVE_SIZE, max(10, ARCHIVE_BYTES // (4 * dimension)))
         self.lowest = np.full(objectives, np.inf)

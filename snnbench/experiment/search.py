@@ -89,7 +89,7 @@ class Search:
     ) -> None:
         self.plan, self.problem, self.algorithm, self.name = plan, problem, algorithm, name
         self.log, self.evaluator, self.stop, self.observer = log, evaluator, stop, observer
-        self.incumbent = Incumbent(len(problem.selected), problem.dimension)
+        self.incumbent = Incumbent(len(problem.selected), problem.dimension, plan.budget)
         self.told = self.generation = 0
         self.charged = 0  # samples that gradients took, beside those of evaluations
         self.ended: str | None = None

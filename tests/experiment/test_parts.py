@@ -335,6 +335,7 @@ def test_the_best_are_kept_whatever_the_batches(width):
 
 def test_fewer_of_the_best_are_kept_where_they_are_large():
     assert [Incumbent(1, d).capacity for d in (10, 6_000_000, 21_000_000, 10**9)] == [10, 10, 3, 1]
+    assert [Incumbent(1, 10, budget).capacity for budget in (1, 19, 20, 95, 1000)] == [1, 1, 2, 9, 10]
 
 
 def test_archive_does_not_depend_on_batches_and_keeps_its_ends():
