@@ -23,7 +23,7 @@ from snnbench.report.plots.heat_map import heat_map
 from snnbench.report.plots.saving import FORMATS, save, svg
 from snnbench.report.plots.single import course
 from snnbench.report.plots.spikes import run_spikes, spikes
-from snnbench.report.plots.style import chosen, style
+from snnbench.report.plots.style import chosen, settle, style
 from snnbench.report.plots.targets import performance_profile, runtimes, runtimes_overall
 from snnbench.report.plots.time_ranks import rank_over_time
 
@@ -89,7 +89,10 @@ def draw(drawings: Mapping[str, Callable[[T], Iterator[Plot]]], material: T, kin
     if kind not in drawings:
         raise unknown("plot", kind, drawings)
     with style():
-        return list(drawings[kind](material))
+        plots = list(drawings[kind](material))
+        for plot in plots:
+            settle(plot.figure)
+    return plots
 
 
 def overall_plots(runs: pd.DataFrame, measure: str = "test", highlight: Sequence[str] = ()) -> Iterator[Plot]:

@@ -68,8 +68,10 @@ def svg(plot: Plot, prefix: str) -> str:
         for name, value in list(element.attrib.items()):
             del element.attrib[name]
             element.set(name.rpartition("}")[2], _own(name, value, prefix))
-    for child in [*root.findall("metadata"), *root.findall("defs")]:
-        root.remove(child)  # what the file says of itself, and a style sheet that would hold for the whole page
+    for child in list(root):
+        # What the file says of itself, and a style sheet that would hold for the whole page.
+        if child.tag == "metadata" or child.find("style") is not None:
+            root.remove(child)
     _named(root, plot, prefix)
     root.set("xmlns", "http://www.w3.org/2000/svg")
     # As large as drawn where there is room, else as wide as the page.

@@ -80,6 +80,14 @@ def figure(width: float = 7.2, height: float = 3.9, **layout: Any) -> tuple[Any,
     return made, made.subplots(**layout)
 
 
+def settle(made: Any) -> None:
+    """Lay a figure out for good: its parts are at the same places in all formats, and found only once."""
+    engine = made.get_layout_engine()
+    if engine is not None:
+        engine.execute(made)
+        made.set_layout_engine("none")
+
+
 @dataclass(frozen=True)
 class Look:
     """How an algorithm is drawn: colour, line style, marker, whether it has its own colour, and how far in front."""
@@ -161,7 +169,7 @@ def label_ends(axes: Any, ends: Mapping[str, float], drawn: Mapping[str, Look], 
     rest
         What the grey lines are called; placed last.
     """
-    axes.figure.draw_without_rendering()  # fixes the layout, hence the height of the axes
+    axes.figure.get_layout_engine().execute(axes.figure)  # gives the axes their height
     points = axes.get_window_extent().height / axes.figure.dpi * 72.0
     named = [name for name in ends if drawn[name].own]
     low, high = axes.transData.inverted().transform(axes.transAxes.transform([(0, 0), (0, 1)]))[:, 1]
