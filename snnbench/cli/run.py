@@ -135,7 +135,9 @@ def _show(result: "RunResult", objectives: list[str], brief: bool) -> None:
             _, best = convergence.best_so_far(result.directory, objectives[0])
             chart = convergence.terminal_plot(best, objectives[0])
             print("\n" + chart if chart else "")
-        print(f"plot    {convergence.plot(result, objectives[0])}")
+        drawn = convergence.plot(result)
+        if drawn is not None:
+            print(f"plot    {drawn}")
     print(f"record  {result.directory}", flush=True)
 
 

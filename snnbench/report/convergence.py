@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from snnbench.experiment.columns import PREFIXES
-from snnbench.experiment.record import RunResult, load_evaluations
-from snnbench.registry import display_name
+from snnbench.experiment.record import RunResult, load_evaluations, open_run
 
 
 def best_so_far(directory: Path, objective: str) -> tuple[np.ndarray, np.ndarray]:
@@ -21,40 +20,16 @@ def best_so_far(directory: Path, objective: str) -> tuple[np.ndarray, np.ndarray
     return values, np.minimum.accumulate(np.where(feasible, values, np.inf)) if len(values) else values
 
 
-def plot(result: RunResult, objective: str) -> Path:
-    """Draw ``convergence.png`` into the run directory; returns its path."""
-    import matplotlib
+def plot(result: RunResult) -> Path | None:
+    """Draw ``convergence.png`` into the run directory; returns its path, or None if there is nothing to be seen."""
+    from snnbench.report.plots import RUN, Impossible, draw, save
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-    import pandas as pd
-    import seaborn as sns
-
-    values, best = best_so_far(result.directory, objective)
-    frame = pd.DataFrame({"evaluation": np.arange(1, len(values) + 1), "each": values, "best": best})
-    frame = frame.replace(np.inf, np.nan)
-    blue, orange, green = sns.color_palette("colorblind")[:3]
-    with sns.axes_style("whitegrid"), sns.plotting_context("notebook"):
-        figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-        sns.scatterplot(frame, x="evaluation", y="each", s=8, color="0.6", linewidth=0, ax=axes, label="each candidate")
-        axes.step(frame["evaluation"], frame["best"], where="post", color=blue, lw=2, label="best so far (search)")
-        for split, colour in (("validation", orange), ("test", green)):
-            ends = [_number(points[0][split][objective]) for points in (result.start, result.final) if points]
-            where = [1, len(values)] if len(ends) == 2 else [len(values)]
-            axes.plot(where, ends, "o--", color=colour, lw=1, ms=7, label=f"recommended ({split})")
-        shown = np.concatenate([best[np.isfinite(best)], _ends(result, objective)])
-        if len(shown):
-            low, high = float(shown.min()), float(max(shown.max(), np.nanquantile(frame["each"], 0.75)))
-            margin = 0.08 * max(high - low, 1e-9)
-            axes.set_ylim(low - margin, high + margin)
-        axes.set(xlabel="evaluations", ylabel=objective)
-        plan = result.plan
-        names = display_name("problem", plan.problem), display_name("algorithm", plan.algorithm)
-        axes.set_title(f"{names[1]} on {names[0]}, seed {plan.seed}", loc="left")
-        axes.legend(frameon=False, fontsize="small")
-        path = result.directory / "convergence.png"
-        figure.savefig(path, dpi=150)
-        plt.close(figure)
+    try:
+        (made,) = draw(RUN, open_run(result.directory), "convergence")
+    except Impossible:
+        return None
+    path = result.directory / "convergence.png"
+    save(made, path)
     return path
 
 
@@ -82,14 +57,3 @@ def terminal_plot(best: np.ndarray, objective: str, height: int = 9) -> str:
     lines.append(" " * 10 + "└" + "─" * columns)
     lines.append(" " * 11 + "1" + last.rjust(columns - 1))
     return "\n".join(lines)
-
-
-def _number(value: float | None) -> float:
-    """A recorded value; records write null for what is not finite, which is not drawn."""
-    return np.nan if value is None else value
-
-
-def _ends(result: RunResult, objective: str) -> np.ndarray:
-    points = [p[0] for p in (result.start, result.final) if p]
-    values = [point[split][objective] for point in points for split in ("validation", "test")]
-    return np.array([v for v in values if v is not None and np.isfinite(v)])
