@@ -25,6 +25,7 @@ def parser() -> Parser:
         conformance,
         data,
         doctor,
+        export,
         info,
         listing,
         new,
@@ -46,7 +47,7 @@ def parser() -> Parser:
     )
     main_parser.add_argument("--version", action="version", version=f"snnbench {__version__}")
     verbs = main_parser.add_subparsers(dest="verb", metavar="VERB")
-    results = (rank, plot, report, publish, validate)
+    results = (rank, plot, report, publish, export, validate)
     for module in (run, resume, status, *results, listing, info, new, conformance, prepare, data, doctor):
         module.add(verbs)
     return main_parser

@@ -51,7 +51,7 @@ def select(results: pd.DataFrame, where: Sequence[str] = (), mixed: bool = False
     UsageError
         If nothing is left; if runs are mixed that must not be silently; if a run is there twice.
     """
-    results = _filtered(results, where)
+    results = filtered(results, where)
     notes = []
     unfinished = results[~results["status"].isin(("complete", "failed"))]
     for status, group in unfinished.groupby("status"):
@@ -63,7 +63,7 @@ def select(results: pd.DataFrame, where: Sequence[str] = (), mixed: bool = False
         chosen = f" with {' and '.join(where)}" if where else ""
         raise UsageError(f"no complete run{chosen} to rank" + (f"; {notes[0]}" if notes else ""))
     notes += _mixtures(runs, mixed)
-    runs["task"] = _labels(runs)
+    runs["task"] = task_labels(runs)
     twice = runs[runs.duplicated(["task", "algorithm", "seed"], keep=False)]
     if len(twice):
         one, other = twice.sort_values(["task", "algorithm", "seed"])["run"].iloc[:2]
@@ -74,7 +74,8 @@ def select(results: pd.DataFrame, where: Sequence[str] = (), mixed: bool = False
     return Selection(runs.sort_values(["task", "algorithm", "seed"]), gradients, notes)
 
 
-def _filtered(results: pd.DataFrame, where: Sequence[str]) -> pd.DataFrame:
+def filtered(results: pd.DataFrame, where: Sequence[str]) -> pd.DataFrame:
+    """Rows that meet all conditions ``column=value``; unreadable runs stay, to be mentioned."""
     for condition in where:
         column, equals, text = condition.partition("=")
         if not equals or column not in results:
@@ -138,7 +139,7 @@ def _differing_members(runs: pd.DataFrame, mixed: bool) -> list[str]:
     return notes
 
 
-def _labels(runs: pd.DataFrame) -> pd.Series:
+def task_labels(runs: pd.DataFrame) -> pd.Series:
     """Short names of tasks: the problem, and whatever distinguishes its tasks."""
     labels = runs["problem"].astype(str)
     for column in TASK[1:]:
