@@ -174,3 +174,30 @@ def test_text_fits_a_terminal():
     names = {f"a-rather-long-algorithm-name-{i}": 0.05 * i for i in range(12)}
     text = shown(rank(results(quality=names)), details=True)
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_corrected_verdicts_are_those_of_scikit_posthocs():
+    """Holm over pairs, of Mann-Whitney on each problem and of the signed-rank test across problems."""
+    posthocs = pytest.importorskip("scikit_posthocs")
+    table = results(problems=10, seeds=8, quality={"a": 0.0, "b": 0.015, "c": 0.02, "d": 0.05})
+    found = rank(table)
+    for task in found.tasks:
+        own = table[table["problem"] == task.task]
+        expected = posthocs.posthoc_mannwhitney(own, val_col="test", group_col="algorithm", p_adjust="holm")
+        for pair, p in task.verdicts.corrected.items():
+            assert p == pytest.approx(expected.loc[pair])
+    long = found.scores.melt(var_name="algorithm", value_name="score", ignore_index=False)
+    expected = posthocs.posthoc_wilcoxon(long, val_col="score", group_col="algorithm", p_adjust="holm")
+    assert len(found.verdicts.corrected) == 6
+    for pair, p in found.verdicts.corrected.items():
+        assert p == pytest.approx(expected.loc[pair])
+
+
+def test_results_are_one_call_away():
+    import snnbench
+    from snnbench.stats.results import load_results
+
+    assert snnbench.load_results is load_results
+    assert "load_results" in snnbench.__all__
+    with pytest.raises(AttributeError, match="has no attribute 'results'"):
+        _ = snnbench.results

@@ -67,7 +67,7 @@ def _backend(file: TextIO) -> Any:
     """
     from optuna.storages.journal import BaseJournalBackend
 
-    class Once(BaseJournalBackend):  # type: ignore[misc]
+    class Once(BaseJournalBackend):
         def __init__(self) -> None:
             self.unread: list[dict[str, Any]] = []
 
