@@ -1,6 +1,6 @@
 """What a run is judged by: one number per run, lower is better, infinite if it failed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import pandas as pd
 from snnbench.errors import UsageError
 from snnbench.stats.curves import best_so_far, progress
 from snnbench.stats.fronts import hypervolumes, igd_plus
+from snnbench.stats.references import ReferenceFront, front_of
 from snnbench.stats.runtimes import hitting_times, reference_scale
 
 MEASURES: dict[str, str] = {
@@ -24,7 +25,7 @@ ON_SCALE = ("anytime", "ecdf", "hypervolume", "igd+")
 """Measures whose values are on the frozen scale already; the others are in the units of the first objective."""
 
 
-def measured(runs: pd.DataFrame, measure: str) -> np.ndarray:
+def measured(runs: pd.DataFrame, measure: str, known: Sequence[ReferenceFront] = ()) -> np.ndarray:
     """The measure of every run.
 
     Parameters
@@ -33,6 +34,8 @@ def measured(runs: pd.DataFrame, measure: str) -> np.ndarray:
         Rows of `load_results`, complete or failed, with the column ``task`` of `select`.
     measure
         One of `MEASURES`.
+    known
+        Frozen reference fronts for ``igd+``; elsewhere the best points of all these runs are the reference.
 
     Returns
     -------
@@ -50,15 +53,19 @@ def measured(runs: pd.DataFrame, measure: str) -> np.ndarray:
         raise UsageError(f"unknown measure {measure!r}; known: {', '.join(MEASURES)}")
     values = np.full(len(runs), np.inf)
     for rows in runs.groupby("task").indices.values():
-        values[rows] = _FUNCTIONS[measure](runs.iloc[rows])
+        group = runs.iloc[rows]
+        values[rows] = igd_plus(group, front_of(group, known)) if measure == "igd+" else _FUNCTIONS[measure](group)
     values[(runs["status"] == "failed").to_numpy()] = np.inf
     return values
 
 
-def remarks(runs: pd.DataFrame, measure: str) -> list[str]:
+def remarks(runs: pd.DataFrame, measure: str, known: Sequence[ReferenceFront] = ()) -> list[str]:
     """What a reader has to know of the measure's values on these runs: footnotes, one line each."""
     if measure == "igd+":
-        return ["IGD+ is measured from the best points of all runs ranked here: it changes when runs are added"]
+        loose = [str(task) for task, group in runs.groupby("task") if front_of(group, known) is None]
+        places = f" on {', '.join(loose[:3])}{', ...' * (len(loose) > 3)}"
+        text = f"IGD+{places} is measured from the best points of all runs ranked here: it changes when runs are added"
+        return [f"{text} (--write-fronts freezes them)"] if loose else []
     if measure in ("test", "search") and runs["objectives"].str.contains(",").any():
         return ["only the first of several objectives counts; --measure hypervolume or igd+ judges whole sets"]
     depending = depends_on_budget(runs)
@@ -112,5 +119,4 @@ _FUNCTIONS: dict[str, Callable[[pd.DataFrame], np.ndarray]] = {
     "anytime": _anytime,
     "ecdf": _ecdf,
     "hypervolume": hypervolumes,
-    "igd+": igd_plus,
 }

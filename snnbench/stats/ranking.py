@@ -15,6 +15,7 @@ from scipy import stats
 from snnbench.errors import UsageError
 from snnbench.stats.curves import scaled
 from snnbench.stats.measures import ON_SCALE, measured, remarks
+from snnbench.stats.references import ReferenceFront
 from snnbench.stats.selection import select
 from snnbench.stats.tests import Omnibus, Pair, friedman, holm, mann_whitney, signed_rank
 
@@ -127,6 +128,7 @@ def rank(
     where: Sequence[str] = (),
     mixed: bool = False,
     alone: bool = False,
+    fronts: Sequence[ReferenceFront] = (),
 ) -> Ranking:
     """Rank the algorithms of recorded runs.
 
@@ -142,6 +144,8 @@ def rank(
         As in `snnbench.stats.selection.select`.
     alone
         Whether a single algorithm is enough, for its medians and intervals.
+    fronts
+        Frozen reference fronts for IGD+, from `snnbench.stats.references.load`.
 
     Raises
     ------
@@ -154,8 +158,8 @@ def rank(
     runs, notes = selection.runs, selection.notes
     if runs["algorithm"].nunique() < 2 and not alone:
         raise UsageError(f"only one algorithm, {runs['algorithm'].iloc[0]}: nothing to compare it with")
-    runs["value"] = measured(runs, measure)
-    notes += remarks(runs, measure)
+    runs["value"] = measured(runs, measure, fronts)
+    notes += remarks(runs, measure, fronts)
     if not selection.references.empty:
         shown = ", ".join(sorted(selection.references["algorithm"].unique()))
         notes.append(f"{shown}: uses gradients, not ranked")

@@ -1,8 +1,11 @@
 """Several objectives: hypervolume, IGD+ and attainment against their definitions."""
 
+import json
+
 import numpy as np
 import pytest
 
+from snnbench.cli import main
 from snnbench.errors import UsageError
 from snnbench.stats.attainment import attainment_surfaces
 from snnbench.stats.fronts import fronts, hypervolumes, igd_plus
@@ -62,3 +65,27 @@ def test_ranking_by_sets_says_what_it_measures_from(recorded, runs):
     recorded(problem="q", algorithm="b", final=[[0.5]])
     with pytest.raises(UsageError, match="q was run with one objective"):
         rank(load_results(recorded.folder), "hypervolume")
+
+
+def test_frozen_fronts_keep_their_values_when_runs_are_added(recorded, runs, tmp_path, capsys):
+    def values(*options):
+        assert main(["rank", str(recorded.folder), "--measure", "igd+", "--problems", "--json", *options]) == 0
+        found = json.loads(capsys.readouterr().out)
+        return {s["algorithm"]: s["value"] for s in found["problems"][0]["standings"]}, found["notes"]
+
+    for seed in range(4):
+        recorded(algorithm="b", seed=seed, objectives=NAMES, values=np.ones((3, 2)), final=[[30, 30]], ends=(0, 100))
+    path = tmp_path / "fronts.json"
+    assert main(["rank", str(recorded.folder), "--write-fronts", str(path)]) == 0
+    capsys.readouterr()
+    before, notes = values("--fronts", str(path))
+    assert before == values()[0]
+    assert not any("IGD+" in note for note in notes)
+    recorded(algorithm="c", objectives=NAMES, values=np.ones((3, 2)), final=[[0, 0]], ends=(0, 100))
+    after = values("--fronts", str(path))[0]
+    assert {name: after[name] for name in before} == before
+    assert values()[0]["b"] > before["b"]
+    for text in ("[]", '{"schema_version": 1, "fronts": [{"problem": "p"}]}', '{"schema_version": 2, "fronts": []}'):
+        path.write_text(text)
+        assert main(["rank", str(recorded.folder), "--measure", "igd+", "--fronts", str(path)]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
