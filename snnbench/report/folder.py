@@ -7,13 +7,14 @@ from pathlib import Path, PurePosixPath
 
 from snnbench.errors import UsageError
 
-SUMS = "SHA256SUMS"
+SUMS = "board.sha256"
+"""Lists the files; a name of its own, so that no other folder with checksums is taken for a generated one."""
 
 
 class GeneratedFolder:
     """Collects files, and then replaces what a folder holds of an earlier state by them.
 
-    They are listed in ``SHA256SUMS``, which ``sha256sum -c`` checks. Nothing changes on disk before `save`.
+    They are listed in ``board.sha256``, which ``sha256sum -c`` checks. Nothing changes on disk before `save`.
 
     Parameters
     ----------
@@ -102,8 +103,6 @@ def _write(target: Path, content: bytes | Path) -> None:
     """A whole file or none; one that has this content already is left alone."""
     temporary = target.with_name(target.name + ".tmp")
     if isinstance(content, Path):
-        if target.exists() and target.samefile(content):
-            return
         shutil.copyfile(content, temporary)
     elif target.is_file() and target.read_bytes() == content:
         return

@@ -41,14 +41,15 @@ def publish(shown: Board, out: Path, data: bool = True, plots: bool = True) -> G
     Raises
     ------
     UsageError
-        If the folder holds something else, or lies among the runs.
+        If the folder holds something else, or a run that is published.
     RecordError
         If a record is damaged.
     """
     target = out.resolve()
     for run in map(Path, shown.runs["run"]):
-        if target.is_relative_to(run.resolve()):
-            raise UsageError(f"{out} lies in the run {run}; name a folder elsewhere")
+        # An earlier site is replaced: what is published must not be a part of it.
+        if target.is_relative_to(run.resolve()) or run.resolve().is_relative_to(target):
+            raise UsageError(f"{out} and the run {run} lie in each other; publish into a folder elsewhere")
     site = GeneratedFolder(out)
     for name in ASSETS:
         site.add(f"assets/{name}", asset(name))

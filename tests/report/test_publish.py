@@ -171,6 +171,20 @@ def test_a_folder_with_other_files_is_refused_and_left_alone(runs, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def test_runs_inside_the_site_are_not_published_over_themselves(site, runs, tmp_path):
+    copied = tmp_path / "board"
+    shutil.copytree(site, copied)
+    before = contents(copied)
+    with pytest.raises(UsageError, match="in each other"):
+        publish(board(load_results(copied / "runs"), "t"), copied, data=False, plots=False)
+    entry = tmp_path / "entry"
+    shutil.copytree(runs, entry / "runs")
+    (entry / "SHA256SUMS").write_text("")  # as validation writes it
+    with pytest.raises(UsageError, match="holds other files"):
+        publish(board(load_results(runs), "t"), entry, plots=False)
+    assert contents(copied) == before
+
+
 def test_a_list_of_files_that_was_tampered_with_deletes_nothing_outside(tmp_path):
     precious, out = tmp_path / "precious", tmp_path / "out"
     precious.write_text("x")
