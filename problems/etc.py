@@ -18,11 +18,22 @@ from torch import nn
 from snnbench.data.augment import AugmentationRecipe
 from snnbench.data.catalog import CATALOG
 from snnbench.data.images import DataSet
-from snnbench.errors import DataError, UsageError
+from snnbench.errors import UsageError
 from snnbench.parameters import param
 from snnbench.problem import Context, Estimate, Objective, Problem, Split
-from snnbench.problems.standard import CONFIDENCE, CONSTRAINTS, ENERGY, OBJECTIVES, load_data, samples_of
-from snnbench.snn.candidate import Preprocessing, fit, fold, held_out, run, seconds, seeded
+from snnbench.problems.standard import (
+    CONFIDENCE,
+    CONSTRAINTS,
+    ENERGY,
+    OBJECTIVES,
+    data_to_time,
+    describe_data,
+    how_measured,
+    learn_and_held,
+    load_data,
+    stacked,
+)
+from snnbench.snn.candidate import Preprocessing, fit, fold, run, seconds, seeded
 from snnbench.snn.neuron import NeuronConfig
 from snnbench.snn.population import summarise
 from snnbench.snn.sew_resnet import SEWConfig, SEWResNet
@@ -33,7 +44,6 @@ from snnbench.snn.training import TrainingRecipe
 from snnbench.snn.vgg_snn import VGG_SNN, VGGSNN, VGGSNNConfig, merge_frames
 from snnbench.space import Integer, Real, SearchSpace
 
-HELD = 5  # one in so many search samples is scored, the others train
 RELEASED = {
     "etc_weight": 1.0, "etc_temperature": 4.0, "threshold": 0.5, "membrane_tau": 2.0, "surrogate_alpha": 2.0,
 }  # fmt: skip
@@ -168,7 +178,7 @@ class ETCProblem(Problem):
         values = self.space.decode(x)
         settings = [{name: float(column[i]) for name, column in values.items()} for i in range(len(x))]
         rows = run_all(self.context.device, [partial(self._row, setting, self._samples[split]) for setting in settings])
-        return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+        return stacked(rows)
 
     def describe(self) -> dict[str, Any]:
         """Data, splits, network, recipe and energy model."""
@@ -182,14 +192,10 @@ class ETCProblem(Problem):
                 "neuron": self._neuron(RELEASED).describe(),
             },
             "recipe": self._recipe(self.lr).describe(),
-            "data": dict(self.data.provenance),
-            "official": bool(self.data.provenance["official"]),
-            "splits": {split: len(labels) for split, (_, labels) in self._samples.items()},
+            **describe_data(self.data, self._samples),
             "training_samples": len(self._learn[1]),
             "variables": self.space.describe(),
-            "energy_model": ENERGY.name,
-            "confidence": CONFIDENCE,
-            "reference_points": {name: list(ends) for name, ends in self.reference_points().items()},
+            **how_measured(self),
         }
 
     def reference_points(self) -> dict[str, tuple[float, float]]:
@@ -212,10 +218,7 @@ class ETCProblem(Problem):
 
     def estimate(self) -> Estimate:
         """Timed on a few samples in the released setting with the mean number of steps, and extrapolated."""
-        try:
-            data = load_data(self.data_name, self.context, download=False)
-        except DataError:
-            data = load_data(self.data_name, self.context, stand_in=True)
+        data = data_to_time(self.data_name, self.context)
         p = self.parameters
         probe = type(self)(p, self.selected, self.context)
         probe._use(data)
@@ -234,9 +237,8 @@ class ETCProblem(Problem):
     def _use(self, data: DataSet) -> None:
         p = self.parameters
         self.data = data
-        self._samples = samples_of(data, self.context.device)
         limits = (p.train_samples, p.held_samples)
-        self._learn, self._samples["search"] = held_out(self._samples["search"], HELD, limits, self.name)
+        self._learn, self._samples = learn_and_held(data, self.context.device, limits, self.name)
 
     def _row(self, setting: dict[str, float], samples: tuple[torch.Tensor, torch.Tensor]) -> dict[str, np.ndarray]:
         learnt = int(setting["steps_train"])

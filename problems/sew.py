@@ -18,7 +18,7 @@ from snnbench.data.images import DataSet
 from snnbench.errors import DataError, UsageError
 from snnbench.parameters import param
 from snnbench.problem import Context, Estimate, Objective, Problem, Split
-from snnbench.problems.standard import CONFIDENCE, CONSTRAINTS, ENERGY, OBJECTIVES, load_data, samples_of
+from snnbench.problems.standard import CONFIDENCE, CONSTRAINTS, ENERGY, OBJECTIVES, how_measured, load_data, samples_of
 from snnbench.snn.gradient import WeightGradient
 from snnbench.snn.population import Decoder, PopulationEvaluator
 from snnbench.snn.sew_resnet import SEWConfig, SEWResNet, layer_names
@@ -229,9 +229,7 @@ class SEWProblem(Problem):
             "checkpoints": self._checkpoints,
             "variables": self.space.describe(),
             "scales": list(self._codec.scales),
-            "energy_model": ENERGY.name,
-            "confidence": CONFIDENCE,
-            "reference_points": {name: list(ends) for name, ends in self.reference_points().items()},
+            **how_measured(self),
         }
 
     def reference_points(self) -> dict[str, tuple[float, float]]:

@@ -22,7 +22,7 @@ from snnbench.data.images import DataSet
 from snnbench.data.splits import stratified
 from snnbench.parameters import param
 from snnbench.problem import Context, Objective, Problem, Split
-from snnbench.problems.standard import CONFIDENCE, CONSTRAINTS, ENERGY, OBJECTIVES, Samples, load_data, samples_of
+from snnbench.problems.standard import CONSTRAINTS, OBJECTIVES, Samples, how_measured, load_data, samples_of
 from snnbench.snn.silence import SilentCriterion, SilentMonitor
 from snnbench.snn.threads import run_all
 from snnbench.space import SearchSpace, Variable
@@ -157,9 +157,7 @@ class SilentProblem(Problem):
             "constraint": {"alpha": p.alpha, "beta": p.beta, "update_interval": p.update_interval},
             "network": self.network_description(),
             "instance": p.instance,
-            "energy_model": ENERGY.name,
-            "confidence": CONFIDENCE,
-            "reference_points": {name: list(ends) for name, ends in self.reference_points().items()},
+            **how_measured(self),
         }
 
     @abstractmethod

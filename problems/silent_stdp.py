@@ -14,11 +14,10 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from snnbench.errors import DataError
 from snnbench.parameters import param
 from snnbench.problem import Estimate, Split
 from snnbench.problems.silent import LEVELS, Score, SilentParameters, SilentProblem, Values
-from snnbench.problems.standard import CONFIDENCE, ENERGY, Samples, load_data
+from snnbench.problems.standard import CONFIDENCE, ENERGY, Samples, data_to_time
 from snnbench.snn.decoders import EVIDENCE, Decoder, logits, table
 from snnbench.snn.diehl_cook import DiehlCook, DiehlCookConfig, poisson
 from snnbench.snn.population import metrics_of
@@ -126,10 +125,7 @@ class STDPProblem(SilentProblem):
 
     def estimate(self) -> Estimate:
         """The centre of the space, taught a few samples: what a training takes that is not stopped."""
-        try:
-            data = self._data or load_data(self.data_name, self.context, download=False)
-        except DataError:
-            data = load_data(self.data_name, self.context, stand_in=True)
+        data = self._data or data_to_time(self.data_name, self.context)
         centre = {k: v[0] for k, v in self.space.decode(torch.full((1, self.dimension), 0.5)).items()}
         config, p = self._config(centre), self.parameters
         few = data.images[data.indices["search"][:20]].reshape(20, -1) / data.scale

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 
 from snnbench.data.images import DataSet
-from snnbench.errors import DataError, UsageError
+from snnbench.errors import UsageError
 from snnbench.parameters import param
 from snnbench.problem import Estimate, Objective, Split
 from snnbench.problems.silent import LEVELS, OWN_OBJECTIVES, Score, SilentParameters, SilentProblem, Values
-from snnbench.problems.standard import CONFIDENCE, ENERGY, OBJECTIVES, load_data
+from snnbench.problems.standard import CONFIDENCE, ENERGY, OBJECTIVES, data_to_time
 from snnbench.snn.plif import PLIFConfig
 from snnbench.snn.plif_network import PLIFNetworkConfig, make_network
 from snnbench.snn.population import summarise
@@ -150,13 +150,7 @@ class SurrogateProblem(SilentProblem):
 
     def estimate(self) -> Estimate:
         """The centre of the space, trained for a few batches: what a training takes that is not stopped."""
-        if self._data is None:
-            try:
-                data = load_data(self.data_name, self.context, download=False)
-            except DataError:
-                data = load_data(self.data_name, self.context, stand_in=True)
-        else:
-            data = self._data
+        data = self._data or data_to_time(self.data_name, self.context)
         device, p = self.context.device, self.parameters
         centre = self.space.decode(torch.full((1, self.dimension), 0.5))
         values = {name: column[0] for name, column in centre.items()}

@@ -15,7 +15,7 @@ import torch
 from snnbench.data.augment import AugmentationRecipe
 from snnbench.data.catalog import CATALOG
 from snnbench.data.images import DataSet
-from snnbench.errors import DataError, UsageError
+from snnbench.errors import UsageError
 from snnbench.problem import Context, Estimate, Objective, Problem, Split
 from snnbench.problems.snas_parameters import (
     SNASCifar10Parameters,
@@ -24,10 +24,22 @@ from snnbench.problems.snas_parameters import (
     SNASParameters,
     SNASTinyImageNetParameters,
 )
-from snnbench.problems.standard import CONFIDENCE, CONSTRAINTS, ENERGY, OBJECTIVES, load_data, samples_of
+from snnbench.problems.standard import (
+    CONFIDENCE,
+    CONSTRAINTS,
+    ENERGY,
+    HELD,
+    OBJECTIVES,
+    data_to_time,
+    describe_data,
+    how_measured,
+    learn_and_held,
+    load_data,
+    stacked,
+)
 from snnbench.problems.tables.snas import ScoreTable, load
 from snnbench.snn.architecture_score import FLOOR
-from snnbench.snn.candidate import Preprocessing, Samples, held_out, seconds
+from snnbench.snn.candidate import Preprocessing, Samples, seconds
 from snnbench.snn.snas_candidate import (
     METRICS,
     SCORES,
@@ -49,7 +61,6 @@ from snnbench.snn.weights import content_key
 from snnbench.space import Categorical, SearchSpace
 
 REJECTED = "rejected: the cell has no forward edge from its input to its output"
-HELD = 5  # one in so many search samples is scored, the others train
 DENSEST = parse("0333 0033 0003 0000")
 SCORE_VERSION = 1  # raise it when scores change: the shipped table is then ignored until it is made anew
 
@@ -155,7 +166,7 @@ class SNASProblem(Problem):
         """
         jobs = [partial(self._row, matrix, split) for matrix in self.decode(x)]
         rows = run_all(self.context.device, jobs)
-        return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+        return stacked(rows)
 
     def describe(self) -> dict[str, Any]:
         """Data, splits, network, recipe, score and energy model."""
@@ -165,14 +176,10 @@ class SNASProblem(Problem):
             "tier": self.tier,
             "score": {"variant": self.parameters.score, "key": self.score_key, "tabulated": self._table is not None},
             "recipe": self.recipe.describe(),
-            "data": dict(self.data.provenance),
-            "official": bool(self.data.provenance["official"]),
-            "splits": {split: len(labels) for split, (_, labels) in self._samples.items()},
+            **describe_data(self.data, self._samples),
             "training_samples": len(self._learn[1]),
             "variables": self.space.describe(),
-            "energy_model": ENERGY.name,
-            "confidence": CONFIDENCE,
-            "reference_points": {name: list(ends) for name, ends in self.reference_points().items()},
+            **how_measured(self),
         }
 
     def reference_points(self) -> dict[str, tuple[float, float]]:
@@ -213,10 +220,7 @@ class SNASProblem(Problem):
 
     def estimate(self) -> Estimate:
         """Timed on a cell with one convolution on every edge, and extrapolated."""
-        try:
-            data = load_data(self.data_name, self.context, download=False)
-        except DataError:
-            data = load_data(self.data_name, self.context, stand_in=True)
+        data = data_to_time(self.data_name, self.context)
         probe = type(self)(self.parameters, self.selected, self.context)
         probe._use(data)
         matrix = parse("0323 0032 0002 0000")
@@ -256,9 +260,8 @@ class SNASProblem(Problem):
     def _use(self, data: DataSet) -> None:
         p, device = self.parameters, self.context.device
         self.data = data
-        self._samples = samples_of(data, device)
         limits = (p.train_samples, p.held_samples)
-        self._learn, self._samples["search"] = held_out(self._samples["search"], HELD, limits, self.name)
+        self._learn, self._samples = learn_and_held(data, device, limits, self.name)
         preprocessing = Preprocessing(data.to_unit, data.standardize)
         self.task = CellTask(self.network, preprocessing, 1_000_003 * p.instance, ENERGY, CONFIDENCE, device)
         if self.data_name == "digits" and not self.backward:

@@ -22,7 +22,7 @@ from snnbench.problems.sew import (
     SEWParameters,
     SEWProblem,
 )
-from snnbench.problems.standard import CONFIDENCE, CONSTRAINTS, ENERGY, OBJECTIVES, samples_of
+from snnbench.problems.standard import CONSTRAINTS, OBJECTIVES, how_measured, samples_of
 from snnbench.snn.sew_resnet import SEWResNet, layer_names
 from snnbench.snn.soup import SoupCodec, ensemble, greedy, layers_of
 from snnbench.snn.transfer import make_members
@@ -160,9 +160,7 @@ class SoupProblem(Problem):
             "splits": {split: len(labels) for split, (_, labels) in self._samples.items()},
             "checkpoints": self._checkpoints,
             "variables": self.space.describe(),
-            "energy_model": ENERGY.name,
-            "confidence": CONFIDENCE,
-            "reference_points": {name: list(ends) for name, ends in self.reference_points().items()},
+            **how_measured(self),
         }
 
     def reference_points(self) -> dict[str, tuple[float, float]]:

@@ -1,13 +1,16 @@
 """What the problem families share: metrics as objectives, the optional constraint, and data in a problem's context."""
 
-from typing import get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
 
+import numpy as np
 import torch
 
 from snnbench.data.images import DataSet, Split
 from snnbench.data.loading import blank, load
-from snnbench.errors import UsageError
-from snnbench.problem import Constraint, Context, Objective
+from snnbench.errors import DataError, UsageError
+from snnbench.problem import Constraint, Context, Objective, Problem
+from snnbench.snn.candidate import held_out
 from snnbench.snn.energy import HOROWITZ_45NM
 
 CONFIDENCE = 0.9
@@ -30,6 +33,9 @@ CONSTRAINTS = {
 
 Samples = tuple[torch.Tensor, torch.Tensor]
 
+HELD = 5
+"""Where evaluations train, one in so many search samples is scored; the others train."""
+
 
 def load_data(name: str, context: Context, download: bool = True, stand_in: bool = False) -> DataSet:
     """A data set from the context's folders; with `stand_in`, black images of the published sizes.
@@ -48,6 +54,14 @@ def load_data(name: str, context: Context, download: bool = True, stand_in: bool
     )
 
 
+def data_to_time(name: str, context: Context) -> DataSet:
+    """What an estimate is timed on: the data if it is here and converted, else black images."""
+    try:
+        return load_data(name, context, download=False)
+    except DataError:
+        return load_data(name, context, stand_in=True)
+
+
 def samples_of(data: DataSet, device: torch.device, search_samples: int = 0) -> dict[Split, Samples]:
     """Every split's images and labels on a device; of the search split the first `search_samples` only (0 for all).
 
@@ -63,3 +77,41 @@ def samples_of(data: DataSet, device: torch.device, search_samples: int = 0) -> 
     if search_samples:
         found["search"] = images[:search_samples], labels[:search_samples]
     return found
+
+
+def learn_and_held(
+    data: DataSet, device: torch.device, limits: tuple[int, int], owner: str
+) -> tuple[Samples, dict[Split, Samples]]:
+    """What candidates that train learn from, and every split's samples: of the search split one in `HELD` is scored.
+
+    Parameters
+    ----------
+    limits, owner
+        As of `snnbench.snn.candidate.held_out`.
+    """
+    found = samples_of(data, device)
+    learn, found["search"] = held_out(found["search"], HELD, limits, owner)
+    return learn, found
+
+
+def stacked(rows: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Metrics of single candidates as metrics (n, ...) of a population."""
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def describe_data(data: DataSet, samples: Mapping[Split, Samples]) -> dict[str, Any]:
+    """Of a problem's description what says which samples it used."""
+    return {
+        "data": dict(data.provenance),
+        "official": bool(data.provenance["official"]),
+        "splits": {split: len(labels) for split, (_, labels) in samples.items()},
+    }
+
+
+def how_measured(problem: Problem) -> dict[str, Any]:
+    """Of a problem's description what says how its metrics are measured and compared."""
+    return {
+        "energy_model": ENERGY.name,
+        "confidence": CONFIDENCE,
+        "reference_points": {name: list(ends) for name, ends in problem.reference_points().items()},
+    }

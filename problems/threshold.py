@@ -18,10 +18,21 @@ from snnbench.data.augment import AugmentationRecipe
 from snnbench.data.catalog import CATALOG
 from snnbench.data.images import DataSet
 from snnbench.data.splits import stratified
-from snnbench.errors import DataError, UsageError
+from snnbench.errors import UsageError
 from snnbench.parameters import param
 from snnbench.problem import Context, Estimate, Objective, Problem, Split
-from snnbench.problems.standard import CONFIDENCE, CONSTRAINTS, ENERGY, OBJECTIVES, Samples, load_data
+from snnbench.problems.standard import (
+    CONFIDENCE,
+    CONSTRAINTS,
+    ENERGY,
+    OBJECTIVES,
+    Samples,
+    data_to_time,
+    describe_data,
+    how_measured,
+    load_data,
+    stacked,
+)
 from snnbench.snn.conversion import Converted, convert
 from snnbench.snn.folded import GROUP, Counts, FoldedNetwork, fan_out
 from snnbench.snn.population import metrics_of
@@ -167,7 +178,7 @@ class ThresholdProblem(Problem):
         folded = self._ready
         images, labels = self._images[split]
         counts = folded.evaluate(*self.neurons_of(x), images, labels, self.network_input)
-        return self._stack([self._row(c, split) for c in counts])
+        return stacked([self._row(c, split) for c in counts])
 
     def network_input(self, images: torch.Tensor) -> torch.Tensor:
         """Images (N, C, H, W), pixels uint8 or already in [0, 1], to what the network is fed with, on its device."""
@@ -207,16 +218,12 @@ class ThresholdProblem(Problem):
                 "thresholds": list(self.converted.thresholds),
                 "output_scale": self.converted.output_scale,
             },
-            "data": dict(self.data.provenance),
-            "official": bool(self.data.provenance["official"]),
-            "splits": {split: len(labels) for split, (_, labels) in self._images.items()},
+            **describe_data(self.data, self._images),
             "learnt": len(self._learnt[1]),
             "checkpoints": [self._checkpoint],
             "source": self._source_metrics,
             "variables": self.space.describe(),
-            "energy_model": ENERGY.name,
-            "confidence": CONFIDENCE,
-            "reference_points": {name: list(ends) for name, ends in self.reference_points().items()},
+            **how_measured(self),
         }
 
     def reference_points(self) -> dict[str, tuple[float, float]]:
@@ -244,10 +251,7 @@ class ThresholdProblem(Problem):
     def estimate(self) -> Estimate:
         """Timed on one candidate and a few random images, with untrained weights; a population takes less for each."""
         device = self.context.device
-        try:
-            data = load_data(self.data_name, self.context, download=False)
-        except DataError:
-            data = load_data(self.data_name, self.context, stand_in=True)
+        data = data_to_time(self.data_name, self.context)
         learnt, samples = self._split(data)
         task = self._task(data)
         scored = len(samples["search"][1])
@@ -291,10 +295,6 @@ class ThresholdProblem(Problem):
         row = metrics_of(counts.readings, counts.spikes, folded.neurons, counts.acs, counts.macs, ENERGY)
         within = row["accuracy"] >= 1.0 - self._source_metrics[split]["error"] - self.parameters.delta
         return row | {"ann_latency": np.asarray(float(settled(within)))}
-
-    @staticmethod
-    def _stack(rows: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
     def _fold(self, converted: Converted) -> FoldedNetwork:
         return FoldedNetwork(converted, self.parameters.steps, CONFIDENCE, self.parameters.span)

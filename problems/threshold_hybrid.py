@@ -11,6 +11,7 @@ from snnbench.data.augment import AugmentationRecipe
 from snnbench.data.catalog import CATALOG
 from snnbench.parameters import param
 from snnbench.problem import Estimate, Split
+from snnbench.problems.standard import stacked
 from snnbench.problems.threshold import ThresholdCifarParameters, ThresholdParameters, ThresholdProblem
 from snnbench.snn.conversion import Converted, round_weights
 from snnbench.snn.folded import Counts
@@ -76,7 +77,7 @@ class ThresholdHybridProblem(ThresholdProblem):
                     thresholds[i : i + 1], decays[i : i + 1], self.network_input(images), labels
                 )
                 rows.append(self._row(counts, split))
-        found = self._stack(rows)
+        found = stacked(rows)
         learnt = len(self._learnt[1][: self.parameters.tune_samples or None])
         found["cost"] = found["cost"] + float(self.parameters.tune_epochs * learnt * self.parameters.steps)
         return found

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from snnbench.errors import UsageError
-from snnbench.snn.surrogate import surrogate
+from snnbench.snn.surrogate import surrogate_gradient
 
 
 @dataclass(frozen=True)
@@ -117,10 +117,7 @@ class _MultiStep(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         potentials, spikes = ctx.saved_tensors
         c: NeuronConfig = ctx.config
-        fire = surrogate(c.surrogate, c.steepness, c.at_threshold)
-        with torch.enable_grad():
-            z = (potentials - c.threshold).requires_grad_()
-            (total,) = torch.autograd.grad(fire(z), z, gradient)
+        total = surrogate_gradient(c.surrogate, c.steepness)(potentials - c.threshold, gradient)
         kept = 1.0 - spikes if c.reset == "zero" else torch.ones_like(spikes)
         for t in range(len(total) - 2, -1, -1):
             total[t].addcmul_(total[t + 1], kept[t], value=c.decay)

@@ -59,18 +59,53 @@ def surrogate(name: str, steepness: float | None = None, at_threshold: bool = Tr
     >>> [round(float(g), 4) for g in x.grad]
     [0.42, 1.0, 0.42]
     """
-    if name not in SURROGATES:
-        raise UsageError(f"unknown surrogate {name!r}; known: {', '.join(SURROGATES)}")
-    class_name, default = SURROGATES[name]
-    steepness = default if steepness is None else steepness
+    class_name, steepness, limit = _chosen(name, steepness)
     function = _function(class_name, at_threshold)
-    limit = _EXPONENT_LIMIT / steepness if name == "sigmoid" else float("inf")
 
     def spike(x: torch.Tensor) -> torch.Tensor:
         spikes: torch.Tensor = function.apply(x, steepness, limit)
         return spikes
 
     return spike
+
+
+def surrogate_gradient(
+    name: str, steepness: float | None = None
+) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """The backward pass of `surrogate` by itself: from x and dL/ds to dL/dx, without the spikes.
+
+    Parameters and errors are those of `surrogate`.
+    """
+    class_name, steepness, limit = _chosen(name, steepness)
+    base = _base(class_name)
+
+    def gradient(x: torch.Tensor, arriving: torch.Tensor) -> torch.Tensor:
+        context = _Context()
+        base.forward(context, x.new_zeros(1), steepness)  # keeps the steepness, under a name of its own
+        context.saved_tensors = (x if limit == float("inf") else x.clamp(min=-limit),)
+        found: torch.Tensor = base.backward(context, arriving)[0]
+        return found
+
+    return gradient
+
+
+def _chosen(name: str, steepness: float | None) -> tuple[str, float, float]:
+    """Class, steepness and the largest -x that it takes."""
+    if name not in SURROGATES:
+        raise UsageError(f"unknown surrogate {name!r}; known: {', '.join(SURROGATES)}")
+    class_name, default = SURROGATES[name]
+    steepness = default if steepness is None else steepness
+    return class_name, steepness, _EXPONENT_LIMIT / steepness if name == "sigmoid" else float("inf")
+
+
+class _Context:
+    """What a backward pass reads of its forward pass."""
+
+    def __init__(self) -> None:
+        self.saved_tensors: tuple[torch.Tensor, ...] = ()
+
+    def save_for_backward(self, *tensors: torch.Tensor) -> None:
+        self.saved_tensors = tensors
 
 
 class _Triangle(torch.autograd.Function):
@@ -88,14 +123,17 @@ class _Triangle(torch.autograd.Function):
         return gradient * (1.0 - ctx.steepness * x.abs()).clamp_(min=0.0) * ctx.steepness, None
 
 
+def _base(class_name: str) -> Any:
+    if class_name == "Triangle":
+        return _Triangle
+    from snntorch import surrogate as snntorch_surrogate
+
+    return getattr(snntorch_surrogate, class_name)
+
+
 @cache
 def _function(class_name: str, at_threshold: bool) -> Any:
-    if class_name == "Triangle":
-        base: Any = _Triangle
-    else:
-        from snntorch import surrogate as snntorch_surrogate
-
-        base = getattr(snntorch_surrogate, class_name)
+    base = _base(class_name)
 
     class AtThreshold(base):
         @staticmethod
