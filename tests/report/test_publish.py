@@ -261,3 +261,24 @@ def test_versions_side_by_side_have_pages_of_their_own(runs, tmp_path):
     names = {p.name for p in (tmp_path / "out" / "problems").iterdir()}
     assert names == {"problem-1-v1-error-12.html", "problem-1-v2-error-12.html"}
     assert len(load_results(tmp_path / "out" / "runs")) == 2 * 4 * 7
+
+
+def test_references_are_shown_beside_the_ranking_and_all_failed_is_a_table_too(runs, tmp_path):
+    copied = tmp_path / "runs"
+    shutil.copytree(runs / "problem-1", copied)
+    for path in copied.rglob("run.json"):
+        content = json.loads(path.read_text())
+        content["reference_lines"] = {"plain <average>": {"error": 0.25}, "other": {"loss": 1.0}, "broken": 3}
+        name = content["algorithm"]["name"]
+        content["algorithm"]["reference"] = name == "good"
+        content |= {"status": "complete" if name == "good" else "failed"}
+        path.write_text(json.dumps(content))
+    publish(board(load_results(copied), "t"), tmp_path / "out", plots=False)
+    problem = Page(next((tmp_path / "out" / "problems").iterdir())).text
+    assert "plain <average> 0.25" in problem
+    assert "good (uses gradients)" in problem
+    assert "other" not in problem
+    assert "fair inf inf \N{EN DASH} inf" in problem.replace("1 = ", "")
+    assert "not ranked among the gradient-free" in Page(tmp_path / "out" / "algorithms" / "good.html").text
+    assert "good (uses gradients)" not in Page(tmp_path / "out" / "index.html").text
+    assert (tmp_path / "out" / "runs" / "problem-1" / "good" / "budget12-seed3" / "index.html").is_file()
