@@ -2,11 +2,7 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
-
-import pytest
 
 from snnbench.testing import PROBLEM_CHECKS
 
@@ -15,21 +11,9 @@ FILES = dict(re.findall(r"```{code-block} \w+\n:caption: (\S+)\n\n(.*?)```", PAG
 COMMANDS = re.findall(r"^\$ snnbench (.*)$", PAGE, re.M)
 
 
-@pytest.fixture
-def snnbench(tmp_path, monkeypatch):
-    monkeypatch.setenv("SNNBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def run(command):
-        call = [sys.executable, "-m", "snnbench.cli", *shlex.split(command)]
-        return subprocess.run(call, capture_output=True, text=True, cwd=tmp_path, timeout=500)
-
-    return run
-
-
-def test_its_commands_run_one_after_another(snnbench, tmp_path):
+def test_its_commands_run_one_after_another(in_process, tmp_path):
     assert [command.split()[0] for command in COMMANDS] == ["new", "test", "run"]
-    made, tested, ran = map(snnbench, COMMANDS)
+    made, tested, ran = (in_process(*shlex.split(command)) for command in COMMANDS)
     assert f"$ snnbench {COMMANDS[0]}\n{made.stdout}" in PAGE
     assert set(FILES) == {"spiking_layer.py", "test_spiking_layer.py"}
     for name, text in FILES.items():

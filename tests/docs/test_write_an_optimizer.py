@@ -2,8 +2,6 @@
 
 import re
 import shlex
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -22,18 +20,6 @@ TINY = [
 ]
 
 
-@pytest.fixture
-def snnbench(tmp_path, monkeypatch):
-    monkeypatch.setenv("SNNBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def run(*arguments):
-        command = [sys.executable, "-m", "snnbench.cli", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=500)
-
-    return run
-
-
 def write(folder, *names):
     for name in names:
         (folder / name).write_text(FILES[name])
@@ -44,8 +30,8 @@ def test_the_page_has_its_files_and_commands():
     assert [command.split()[0] for command in COMMANDS] == ["new", "test", "run", "test"]
 
 
-def test_new_writes_what_is_shown_and_says_what_is_shown(snnbench, tmp_path):
-    done = snnbench(*shlex.split(COMMANDS[0]))
+def test_new_writes_what_is_shown_and_says_what_is_shown(in_process, tmp_path):
+    done = in_process(*shlex.split(COMMANDS[0]))
     assert done.returncode == 0, done.stderr
     for name in ("hill_climber.py", "test_hill_climber.py"):
         assert (tmp_path / name).read_text() == FILES[name]
@@ -57,11 +43,11 @@ def test_new_writes_what_is_shown_and_says_what_is_shown(snnbench, tmp_path):
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("test")])
-def test_the_test_commands_pass(snnbench, tmp_path, command):
+def test_the_test_commands_pass(in_process, tmp_path, command):
     write(tmp_path, "hill_climber.py", "pursuit.py")
     # All checks of the first file are run on the template it is made from, in tests/testing.
     some = ["--check", "declarations,candidates,saved_state"] if "hill_climber" in command else []
-    done = snnbench(*shlex.split(command), *some)
+    done = in_process(*shlex.split(command), *some)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 failed" in done.stdout
 
@@ -74,10 +60,10 @@ def test_what_the_second_file_declares_is_looked_at(tmp_path):
     assert found["annotations"].reason == "step"
 
 
-def test_the_run_command_runs(snnbench, tmp_path):
+def test_the_run_command_runs(in_process, tmp_path):
     write(tmp_path, "hill_climber.py")
     command = shlex.split(next(c for c in COMMANDS if c.startswith("run")).replace("--budget 100", "--budget 12"))
-    done = snnbench(*command, *TINY)
+    done = in_process(*command, *TINY)
     assert done.returncode == 0, done.stderr
     assert "hill_climber.HillClimber" in done.stdout
     assert len(list((tmp_path / "runs").rglob("evaluations.parquet"))) == 2
