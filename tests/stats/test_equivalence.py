@@ -106,3 +106,11 @@ def test_what_cannot_be_tested():
             equivalences(few.scores, margin)
     with pytest.raises(UsageError, match="two or more"):
         equivalences(rank(results(problems=1)).scores, 0.1)
+
+
+@pytest.mark.slow
+def test_type_one_error_of_equivalence():
+    """Algorithms that differ by exactly the margin are called equivalent in at most 5 % of cases."""
+    rng = np.random.default_rng(1)
+    wrong = [tost(rng.normal(0.05, 0.02, 12), 0.05) <= 0.05 for _ in range(5_000)]
+    assert 0.03 <= np.mean(wrong) <= 0.055
