@@ -1,7 +1,8 @@
 """What all plots share: their type, what they are drawn from, and why one cannot be drawn."""
 
+import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from snnbench.errors import UsageError
+from snnbench.errors import RecordError, UsageError
 from snnbench.stats.curves import Scale, best_so_far, progress, scaled
 from snnbench.stats.measures import MEASURES, measured
 from snnbench.stats.ranking import Ranking, Standing, rank
@@ -47,6 +48,17 @@ class Plot:
 
 class Impossible(UsageError):
     """A plot that the given runs cannot fill; the message says why."""
+
+
+@contextlib.contextmanager
+def possible() -> Iterator[None]:
+    """What cannot be computed from sound records cannot be drawn; damaged ones are still an error."""
+    try:
+        yield
+    except (Impossible, RecordError):
+        raise
+    except UsageError as error:
+        raise Impossible(str(error)) from None
 
 
 class Material:
@@ -96,12 +108,8 @@ class Material:
         Impossible
             If they cannot be ranked.
         """
-        try:
+        with possible():
             return rank(self.runs, self.measure, mixed=True)
-        except Impossible:
-            raise
-        except UsageError as error:
-            raise Impossible(str(error)) from None
 
     @cached_property
     def order(self) -> list[str]:
@@ -162,7 +170,8 @@ class Material:
         key = (task, algorithm)
         if key not in self._curves:
             rows = self.group(task, algorithm)
-            scale = reference_scale(rows) if len(self.objectives(task)) > 1 else None
+            with possible():
+                scale = reference_scale(rows) if len(self.objectives(task)) > 1 else None
             self._curves[key] = np.stack([_curve(row, scale) for _, row in rows.iterrows()])
         return self._curves[key]
 
@@ -184,7 +193,8 @@ class Material:
     def values(self, task: str) -> dict[str, np.ndarray]:
         """The measure of every run of a task, (runs,) by algorithm, the best algorithm first."""
         rows = self.group(task)
-        found = pd.Series(measured(rows, self.measure), rows["algorithm"])
+        with possible():
+            found = pd.Series(measured(rows, self.measure), rows["algorithm"])
         return {name: found.loc[[name]].to_numpy() for name in self.order if name in found.index}
 
 

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from snnbench.errors import UsageError
 from snnbench.experiment.record import RunRecord
-from snnbench.report.plots.base import Impossible, Material, Plot, clean, listed, seeds, slug
+from snnbench.report.plots.base import Impossible, Material, Plot, clean, listed, possible, seeds, slug
 from snnbench.report.plots.style import COLOURS, GREY, Look, figure, legend, looks, plain_ticks
 from snnbench.report.text import number
 from snnbench.stats.attainment import attainment_surfaces
@@ -123,10 +122,8 @@ def _prepared(material: Material, task: str, pair: tuple[str, str], what: str) -
 
 def _points(rows: pd.DataFrame) -> np.ndarray:
     """Recommended points of all runs in the units of the objectives, (n, m)."""
-    try:
+    with possible():
         low, high = scale = reference_scale(rows)
-    except UsageError as error:
-        raise Impossible(str(error)) from None
     sets = [recommended(row, scale) for _, row in rows.iterrows()]
     return np.asarray(low + np.concatenate(sets) * (high - low))
 
@@ -134,10 +131,8 @@ def _points(rows: pd.DataFrame) -> np.ndarray:
 def _surfaces(rows: pd.DataFrame) -> list[np.ndarray]:
     """What a quarter, half and three quarters of the runs attain, (k, 2) each."""
     levels = [max(1, int(np.ceil(share * len(rows)))) for share in (0.25, 0.5, 0.75)]
-    try:
+    with possible():
         found = attainment_surfaces(rows, tuple(dict.fromkeys(levels)))
-    except UsageError as error:
-        raise Impossible(str(error)) from None
     return [found[level] for level in levels]
 
 

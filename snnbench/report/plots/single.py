@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from snnbench.errors import UsageError
 from snnbench.experiment.record import RunRecord, load_evaluations
 from snnbench.registry import display_name
-from snnbench.report.plots.base import Impossible, Plot, clean
+from snnbench.report.plots.base import Impossible, Plot, clean, possible
 from snnbench.report.plots.style import COLOURS, GREY, evaluations_axis, figure
 from snnbench.report.text import number
 from snnbench.stats.curves import best_so_far, progress
@@ -69,10 +68,8 @@ def course(record: RunRecord) -> Iterator[Plot]:
 
 def _volume(record: RunRecord) -> Plot:
     rows = load_results(record.directory)
-    try:
+    with possible():
         curve = progress(rows.iloc[0], reference_scale(rows))
-    except UsageError as error:
-        raise Impossible(str(error)) from None
     if not len(curve):
         raise Impossible(f"{record.directory}: nothing was evaluated")
     made, axes = figure()
