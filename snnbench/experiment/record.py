@@ -177,7 +177,7 @@ def find_runs(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.rglob("run.json"))
 
 
-def load_evaluations(directory: Path) -> pa.Table:
+def load_evaluations(directory: Path | str) -> pa.Table:
     """All recorded evaluations of a run in any state; ``.to_pandas()`` gives a data frame.
 
     Raises
@@ -185,18 +185,18 @@ def load_evaluations(directory: Path) -> pa.Table:
     RecordError
         If the directory is no run, or a file is damaged.
     """
-    open_run(directory)
-    table = read_rows(directory)
+    open_run(Path(directory))
+    table = read_rows(Path(directory))
     return pa.table({"evaluation": pa.array([], pa.int64())}) if table is None else table
 
 
-def load_timings(directory: Path) -> pa.Table:
+def load_timings(directory: Path | str) -> pa.Table:
     """When each evaluation ended (seconds of search), and what evaluating, asking and telling took.
 
     ``ask`` stands at the first evaluation of a generation, ``tell`` at the first one after it.
     """
-    open_run(directory)
-    table = read_rows(directory, timings=True)
+    open_run(Path(directory))
+    table = read_rows(Path(directory), timings=True)
     return pa.table({"evaluation": pa.array([], pa.int64())}) if table is None else table
 
 
