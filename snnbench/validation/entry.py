@@ -12,7 +12,7 @@ from snnbench.validation.findings import Report
 from snnbench.validation.manifest import verify
 from snnbench.validation.recomputation import recompute
 from snnbench.validation.runs import load
-from snnbench.validation.together import complete, duplicates, mixtures
+from snnbench.validation.together import complete, declarations, duplicates, mixtures
 from snnbench.validation.vectors import read_vectors
 
 TOLERANCE = 0.005
@@ -83,6 +83,7 @@ def validate(folder: Path, options: Options | None = None) -> Report:
     report.problems = sorted({run.problem for run in runs})
     vectors = [(run, x) for run in runs if (x := read_vectors(run, folder, report)) is not None]
     duplicates(runs, report)
+    declarations(runs, report)
     mixtures(runs, report)
     if options.suite is not None:
         complete(runs, options.suite, report)

@@ -3,13 +3,16 @@
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from snnbench import registry
 from snnbench.errors import UsageError
 from snnbench.experiment.disk import plain
 from snnbench.experiment.plan import RunPlan, Unfit, check, plans
+from snnbench.experiment.record import difference
 from snnbench.experiment.suite import Suite, SuiteProblem
+from snnbench.parameters import resolve
 from snnbench.validation.findings import Report
 from snnbench.validation.runs import Run
 
@@ -31,12 +34,41 @@ def duplicates(runs: Sequence[Run], report: Report) -> None:
                 report.add("error", "duplicates", run.path, text)
 
 
+def declarations(runs: Sequence[Run], report: Report) -> None:
+    """What is recorded of registered problems and algorithms is what they declare."""
+    for run in runs:
+        content, plan = run.content, run.content["plan"]
+        if plan["problem"] in registry.entries("problem"):
+            other = _undeclared(plan, content["problem"])
+            if other:
+                report.add("error", "schema", run.path, f"not what the plan's settings make of the problem: {other}")
+        if plan["algorithm"] in (known := registry.entries("algorithm")):
+            capabilities = known[plan["algorithm"]].declares("capabilities")
+            gradient = isinstance(capabilities, Mapping) and bool(capabilities.get("gradient"))
+            if gradient != bool(content["algorithm"].get("reference")):
+                text = f"{run.algorithm} {'uses' if gradient else 'does not use'} gradients, the record says otherwise"
+                report.add("error", "references", run.path, text)
+
+
+def _undeclared(plan: Mapping[str, Any], problem: Mapping[str, Any]) -> str | None:
+    kind = registry.load("problem", plan["problem"])
+    if kind.version != problem["version"]:  # its parameters may have been others
+        return None
+    try:
+        parameters = resolve(kind.Parameters, plan["problem_settings"], plan["problem"])
+    except UsageError as error:
+        return str(error)
+    return difference(problem["parameters"], plain(asdict(parameters)), "parameters")
+
+
 def mixtures(runs: Sequence[Run], report: Report) -> None:
     """Versions, modified checkouts, data, trained networks and devices."""
     for run in runs:
         git = run.content["environment"].get("git")
         if isinstance(git, Mapping) and git.get("dirty"):
             report.add("warning", "versions", run.path, f"made by a modified checkout of commit {git.get('commit')}")
+        if git is None:
+            report.add("note", "versions", run.path, "not made from a checkout: its version is all that is known of it")
         if not run.content["environment"]["versions"].get("snnbench"):
             report.add("warning", "versions", run.path, "the version of snnbench is not recorded")
         if not _official(run.content["problem"]["description"]):

@@ -103,6 +103,16 @@ DAMAGE = {
     "wrong type": (lambda run: problem(run, version="1"), "schema", 'problem.version is "1"'),
     "no objectives": (lambda run: problem(run, objectives=[]), "schema", "no names"),
     "plan edited": (lambda run: plan(run, algorithm="cade"), "schema", "'cade'"),
+    "hidden setting": (
+        lambda run: edit(run, lambda c: c["problem"]["parameters"].update(dropout=0.5)),
+        "schema",
+        "0.5",
+    ),
+    "hidden gradient": (
+        lambda run: edit(run, lambda c: c["algorithm"].update(reference=True)),
+        "references",
+        "not use",
+    ),
     "interrupted": (lambda run: edit(run, lambda c: c.update(status="interrupted")), "status", "snnbench resume"),
     "time limit": (lambda run: edit(run, lambda c: c.update(stop="time limit")), "status", "time limit"),
     "other seed": (lambda run: edit(run, lambda c: c["seeds"].update(algorithm=1)), "seeds", "not those of seed 0"),
@@ -203,10 +213,11 @@ def test_what_a_maintainer_judges(entry):
     edit(one, lambda content: content["environment"]["git"].update(dirty=True))
     edit(one, lambda content: content["problem"]["description"].update(official=False))
     edit(other, lambda content: content["problem"]["description"]["checkpoints"][0].update(sha256="0" * 64))
-    edit(other, lambda content: content["algorithm"].update(reference=True))
+    edit(other, lambda content: content["algorithm"].update(name="sgd", reference=True))
+    plan(other, algorithm="sgd")
     edit(other, lambda content: content["environment"]["versions"].update(torch="1.0"))
-    report = entry.validated()
-    assert report.valid
+    report = entry.validated(suite=None)
+    assert report.valid, report.findings
     assert "modified checkout" in text(report, "versions")
     assert "2 different packages" in text(report, "versions")
     assert "not made on official data" in text(report, "data")
