@@ -31,7 +31,7 @@ def convergence(material: Material) -> Iterator[Plot]:
             band = steps(at, low, np.where(np.isfinite(high), high, median))
             axes.fill_between(*band, step="post", color=drawn[name].colour, alpha=0.15, lw=0)
     evaluations_axis(axes, budget, material.logarithmic)
-    _limits(axes, list(bands.values()))
+    _limits(axes, list(bands.values()), 0.0 if material.logarithmic else 0.04)
     axes.set_ylabel(f"{'' if several else 'best '}{clean(objective)} so far")
     axes.set_title(f"{clean(task, 60)}: convergence", loc="left")
     label_ends(axes, {name: bands[name][1][-1] for name in names}, drawn, others(drawn))
@@ -62,13 +62,12 @@ def steps(at: np.ndarray, *values: np.ndarray) -> list[np.ndarray]:
     return [at[changed], *(np.where(np.isfinite(v), v, np.nan)[changed] for v in values)]
 
 
-def _limits(axes: Any, bands: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> None:
-    """From the best value to where the worst algorithm stands early on: what comes before would squeeze the rest."""
+def _limits(axes: Any, bands: list[tuple[np.ndarray, np.ndarray, np.ndarray]], early: float) -> None:
+    """From the best value to the worst median early on the axis: what comes before would squeeze the rest."""
     finite = np.concatenate([low[np.isfinite(low)] for low, _, _ in bands])
     medians = np.stack([median for _, median, _ in bands])
-    early = medians[:, min(medians.shape[1] - 1, max(1, medians.shape[1] // 25))]
-    ends = medians[:, -1]
-    high = max((float(v) for v in [*early, *ends] if np.isfinite(v)), default=float(finite.max()))
+    seen = medians[:, [min(medians.shape[1] - 1, int(early * medians.shape[1])), -1]]
+    high = float(seen[np.isfinite(seen)].max()) if np.isfinite(seen).any() else float(finite.max())
     low = float(finite.min())
     if low > 0 and high / low > 100:
         axes.set_yscale("log")
