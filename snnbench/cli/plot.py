@@ -60,7 +60,8 @@ def _run(args: argparse.Namespace) -> int:
 
 def _of_runs(args: argparse.Namespace) -> Iterator[tuple[str, "Plot"]]:
     """Folder and plot, one after the other: figures of 30 algorithms on many problems are large."""
-    from snnbench.report.plots import OVERALL, PROBLEM, Material, chosen, slug
+    from snnbench.report.plots import OVERALL, PROBLEM, Material, slug
+    from snnbench.report.plots.style import chosen
     from snnbench.stats.results import load_results
     from snnbench.stats.selection import select
 

@@ -12,7 +12,7 @@ from snnbench.report import facts, links, views
 from snnbench.report.board import Board
 from snnbench.report.commands import commands
 from snnbench.report.html import asset, figures, render
-from snnbench.report.plots import overall_plots, problem_plots, run_plots
+from snnbench.report.plots import coloured, overall_plots, problem_plots, run_plots
 
 
 def run_page(directory: Path) -> str:
@@ -34,9 +34,10 @@ def run_page(directory: Path) -> str:
 def runs_page(shown: Board) -> str:
     """A page on a set of runs: who ranks where and how sure that is, plots, what it was run on, how to repeat it."""
     ranked = shown.ranking
-    drawn = figures(overall_plots(shown.ranked, ranked.measure), "o") if len(shown.tasks) > 1 else []
+    colours = coloured(shown.ranked, ranked.measure)
+    drawn = figures(overall_plots(shown.ranked, ranked.measure, colours), "o") if len(shown.tasks) > 1 else []
     sections = [
-        {"task": task, "figures": figures(problem_plots(task.ranked, ranked.measure), f"p{i}-")}
+        {"task": task, "figures": figures(problem_plots(task.ranked, ranked.measure, colours), f"p{i}-")}
         for i, task in enumerate(shown.tasks)
     ]
     records = [open_run(Path(run)) for run in shown.runs["run"]]

@@ -15,7 +15,7 @@ from snnbench.report import facts, links, ranking, tables, views
 from snnbench.report.board import Board
 from snnbench.report.folder import GeneratedFolder, file_sha256
 from snnbench.report.html import asset, figures, render
-from snnbench.report.plots import overall_plots, problem_plots
+from snnbench.report.plots import coloured, overall_plots, problem_plots
 
 ASSETS = ("style.css", "tables.js", "icon.svg")
 RAW = (
@@ -55,14 +55,16 @@ def publish(shown: Board, out: Path, data: bool = True, plots: bool = True) -> G
         site.add(f"assets/{name}", asset(name))
     for row in shown.runs.to_dict("records"):
         _run(site, shown, row, data)
+    measure = shown.ranking.measure
+    colours = coloured(shown.ranked, measure) if plots else []
     for task in shown.tasks:
-        drawn = figures(problem_plots(task.ranked, shown.ranking.measure), "p") if plots else []
+        drawn = figures(problem_plots(task.ranked, measure, colours), "p") if plots else []
         site.add(task.page, _page("problem.html", task.page, shown, task=task, figures=drawn))
     for name in sorted(shown.runs["algorithm"].unique()):
         page = links.algorithm_page(name)
         site.add(page, _page("algorithm.html", page, shown, **_algorithm(shown, name)))
     several = plots and len(shown.tasks) > 1
-    drawn = figures(overall_plots(shown.ranked, shown.ranking.measure), "o") if several else []
+    drawn = figures(overall_plots(shown.ranked, measure, colours), "o") if several else []
     matrix = views.matrix(shown.ranking)
     site.add("index.html", _page("index.html", "index.html", shown, matrix=matrix, figures=drawn))
     for kind, suffix in tables.FORMATS.items():

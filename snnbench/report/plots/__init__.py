@@ -35,7 +35,7 @@ __all__ = [
     "Impossible",
     "Material",
     "Plot",
-    "chosen",
+    "coloured",
     "draw",
     "overall_plots",
     "problem_plots",
@@ -95,6 +95,14 @@ def draw(drawings: Mapping[str, Callable[[T], Iterator[Plot]]], material: T, kin
     return plots
 
 
+def coloured(runs: pd.DataFrame, measure: str = "test") -> list[str]:
+    """Algorithms in colour: all, or the best where they are more than colours.
+
+    As the `highlight` of every plot of a page, those of all runs together make an algorithm have one colour in all.
+    """
+    return [] if runs.empty else chosen(Material(runs, measure))
+
+
 def overall_plots(runs: pd.DataFrame, measure: str = "test", highlight: Sequence[str] = ()) -> Iterator[Plot]:
     """All plots over several problems that the runs can fill.
 
@@ -105,8 +113,7 @@ def overall_plots(runs: pd.DataFrame, measure: str = "test", highlight: Sequence
     measure
         One of `snnbench.stats.measures.MEASURES`.
     highlight
-        Algorithms in colour, the others grey; by default all, or the best if they are more than colours. With
-        ``chosen(Material(runs, measure))`` of all runs here, an algorithm has the same colour on all problems.
+        Algorithms in colour, the others grey; by default those of `coloured`.
     """
     yield from _possible(OVERALL, Material(runs, measure, highlight))
 
