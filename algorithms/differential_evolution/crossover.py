@@ -63,11 +63,13 @@ class Crossover(ABC):
         Draws come from ``rng`` if given, so that parts of a generation can be made side by side.
         """
 
-    def mask(self, trial: int, columns: slice, rng: np.random.Generator) -> torch.Tensor:
-        """The weights of one trial on a CPU, as bytes (columns,)."""
-        out = torch.empty(1, columns.stop - columns.start, dtype=torch.uint8)
-        self.weights(slice(trial, trial + 1), columns, out, rng)
-        return out[0]
+    def masks(self, trials: slice, columns: slice, rng: np.random.Generator) -> torch.Tensor | None:
+        """The weights of trials on a CPU, as bytes (trials, columns); ``None`` if every trial is `complete`."""
+        if all(self.complete(trial) for trial in range(trials.start, trials.stop)):
+            return None
+        out = torch.empty(trials.stop - trials.start, columns.stop - columns.start, dtype=torch.uint8)
+        self.weights(trials, columns, out, rng)
+        return out
 
     def complete(self, trial: int) -> bool:
         """Whether the trial takes the whole mutant for certain, so that its weights need not be drawn."""

@@ -18,7 +18,7 @@ BLOCK = {"cpu": 1 << 18, "cuda": 1 << 23}
 """Coordinates handled at once: on a CPU a block and its temporaries stay in cache, on a GPU a block keeps it busy for
 longer than a launch takes."""
 
-LONG_ROW = 1 << 15
+LONG_ROW = 1 << 14
 """From this dimension on, a CPU handles one trial at a time: reading donors in place beats gathering copies of them."""
 
 STRETCH = 1 << 17
@@ -26,7 +26,8 @@ STRETCH = 1 << 17
 
 SPAN = 8 * STRETCH
 """Coordinates of all trials that are made on end, from a random stream of their own. Trials within a span, not one
-trial after another: every row is then read from memory once and not once for each trial that it gives to."""
+trial after another: every row is then read from memory once and not once for each trial that it gives to. Crossover is
+drawn for about as many coordinates at once, of one trial or of several shorter ones."""
 
 
 @dataclass(frozen=True)
@@ -113,36 +114,54 @@ def _write_cells(pool: torch.Tensor, recipe: Recipe, out: Rows) -> None:
 
 
 def _write_rows(pool: torch.Tensor, recipe: Recipe, out: Rows) -> None:
-    d, members = pool.shape[1], pool.unbind(0)
+    n, d, members = len(recipe.targets), pool.shape[1], pool.unbind(0)
     seed = int(recipe.rng.integers(1 << 62))
-    starts = range(0, d, SPAN)
     # With several threads torch shares out every operation, so that blocks have to be worth it.
     stretch = STRETCH if torch.get_num_threads() == 1 else 4 * STRETCH
+    height = max(1, SPAN // d)
     donors = [
         [recipe.targets[trial], recipe.base[trial], *(row[trial] for _, *pair in recipe.differences for row in pair)]
-        for trial in range(len(recipe.targets))
+        for trial in range(n)
     ]
     used = sorted({int(row) for rows in donors for row in rows})
-    scales = [[float(scale[trial]) for scale, _, _ in recipe.differences] for trial in range(len(donors))]
-
-    for start in starts:
+    scales = [[float(scale[trial]) for scale, _, _ in recipe.differences] for trial in range(n)]
+    buffer = torch.empty(min(d, stretch), dtype=pool.dtype)
+    for start in range(0, d, SPAN):
         rng = np.random.Generator(np.random.SFC64([seed, start]))
         columns = slice(start, min(start + SPAN, d))
-        parts = {row: members[row][columns].split(stretch) for row in used}
-        buffer = torch.empty(min(d, stretch), dtype=pool.dtype)
-        for trial, rows in enumerate(donors):
-            complete = recipe.crossover.complete(trial)
-            mask = None if complete else recipe.crossover.mask(trial, columns, rng).split(stretch)
-            for i, mutant in enumerate(out[trial][columns].split(stretch)):
-                old, base, *pairs = (parts[row][i] for row in rows)
-                mutate(base, zip(scales[trial], pairs[::2], pairs[1::2], strict=True), mutant)
-                if recipe.repair is not clip:
-                    first = start + i * stretch
-                    recipe.mend(mutant, old, slice(first, first + len(mutant)), rng)
-                if mask is not None:
-                    weight = buffer if len(mutant) == len(buffer) else buffer[: len(mutant)]
-                    weight.copy_(mask[i])
-                    torch.lerp(old, mutant, weight, out=mutant)
+        edges = [*range(start, columns.stop, stretch), columns.stop]
+        stretches = [slice(*pair) for pair in itertools.pairwise(edges)]
+        parts = {row: [members[row][some] for some in stretches] for row in used}
+        weights = [buffer[: some.stop - some.start] for some in stretches]
+        for top in range(0, n, height):
+            group = range(top, min(top + height, n))
+            masks = recipe.crossover.masks(slice(group.start, group.stop), columns, rng)
+            drawn = [None] * len(group) if masks is None else masks.unbind(0)
+            for trial, mask in zip(group, drawn, strict=True):
+                sources = [parts[row] for row in donors[trial]]
+                _write_row(recipe, sources, scales[trial], mask, stretches, weights, rng, out[trial])
+
+
+def _write_row(
+    recipe: Recipe,
+    sources: list[list[torch.Tensor]],
+    scales: list[float],
+    mask: torch.Tensor | None,
+    stretches: list[slice],
+    weights: list[torch.Tensor],
+    rng: np.random.Generator,
+    out: torch.Tensor,
+) -> None:
+    """One trial, from its sources in these stretches: the target, the base, and the two members of each difference."""
+    first = stretches[0].start
+    for i, some in enumerate(stretches):
+        mutant = out[some]
+        old, base, *pairs = [source[i] for source in sources]
+        mutate(base, zip(scales, pairs[::2], pairs[1::2], strict=True), mutant)
+        recipe.mend(mutant, old, some, rng)
+        if mask is not None:
+            weight = weights[i].copy_(mask[some.start - first : some.stop - first])
+            torch.lerp(old, mutant, weight, out=mutant)
 
 
 def _write_blocks(pool: torch.Tensor, recipe: Recipe, out: Rows) -> None:

@@ -160,6 +160,25 @@ def test_trials_do_not_depend_on_the_number_of_threads(dimension):
     assert torch.equal(made_with[0], made_with[2])
 
 
+@pytest.mark.parametrize("rates", [[0.9] * N, [0.9, 0.5, 0.02, 0.3, 1.0, 0.7, 0.99, 0.1, 0.5]])
+def test_rows_drawn_together_cross_at_their_own_rates_independently(rates):
+    d = 4 * LONG_ROW + 5
+    assert SPAN // d > N  # so that crossover is drawn for all of them at once
+    rng = np.random.default_rng(21)
+    population = torch.from_numpy(rng.normal(size=(N, d)))
+    targets, rates = np.arange(N), np.array(rates)
+    donors = STRATEGIES["rand/1"].draw(Pool(targets, np.full(N, 0.5), np.full(N, 0.1), FITNESS), rng)
+    crossed = made(population, donors, targets, BinomialCrossover(rates, d, False, rng, torch.Generator()), seed=3)
+    crossed = (crossed != population).numpy()
+    error = np.sqrt(rates * (1 - rates) / d)
+    assert (np.abs(crossed.mean(axis=1) - rates) <= 5 * error).all()
+    assert crossed[rates == 1].all()
+    mixed = crossed[rates < 1]
+    rows = np.concatenate([mixed, mixed[:, np.roll(np.arange(d), 1)]])  # neighbours must be independent as well
+    between = np.corrcoef(rows)[~np.eye(len(rows), dtype=bool)]
+    assert np.abs(between).max() < 5 / np.sqrt(d)
+
+
 REPAIRED = {
     "clip": lambda v, target: v,
     "midpoint": lambda v, target: np.where(v < -1, (target - 1) / 2, np.where(v > 1, (target + 1) / 2, v)),
