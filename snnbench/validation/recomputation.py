@@ -56,7 +56,7 @@ def recompute(
     for run, x in runs:
         if run.foreign and not trust_code:
             report.add("warning", "recomputation", run.path, "not recomputable: its problem is a file, not executed")
-        else:
+        elif run.measured:
             offered.append((run, x))
     chosen = sorted(random.Random(seed).sample(range(len(offered)), min(number, len(offered))))
     report.sample = {"seed": seed, "tolerance": tolerance, "offered": len(offered), "runs": []}

@@ -101,6 +101,14 @@ class Run:
         return ".py" in self.content["plan"]["problem"]
 
     @property
+    def measured(self) -> bool:
+        """Whether its first recommended point has a value of every objective on every split."""
+        names = self.content["problem"]["objectives"]
+        return bool(self.final) and all(
+            _finite(self.final[0][split].get(name)) for split in ("search", "validation", "test") for name in names
+        )
+
+    @property
     def complete(self) -> bool:
         """Whether it says that it is."""
         return bool(self.content["status"] == "complete")

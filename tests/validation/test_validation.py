@@ -234,7 +234,9 @@ def test_recomputation_finds_what_the_record_hides(entry):
     edit(elsewhere, lambda content: content["environment"]["hardware"].update(cpu="an abacus"))
     moved(outside, 1.0, honest=True)
     assert entry.validated().valid
+    final(entry.runs[4], lambda point: point["test"].clear())  # said to be faulty, and not measured again
     report = entry.validated(sample=6)
+    assert len(report.sample["runs"]) == 5
     outcomes = {row["run"]: row["outcome"] for row in report.sample["runs"]}
     assert [outcomes[str(run.relative_to(entry.folder))] for run in (faked, unlike, elsewhere)] == [
         "differs", "other networks", "another machine",

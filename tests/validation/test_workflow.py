@@ -60,16 +60,30 @@ def test_changed_entries(script, checkout):
     assert "stray.txt" in "".join(faults)
 
 
-def test_an_invalid_entry_fails_and_its_text_is_no_command(script, checkout, original, tmp_path, capsys):
+def test_every_changed_entry_is_validated_and_its_suite(script, checkout, tmp_path, monkeypatch):
     folder, commit = checkout
-    shutil.copytree(original.folder, folder / "leaderboards" / "results" / "smoke" / "mine")
-    reports = tmp_path / "reports"
-    assert script.main([str(folder), commit(), str(reports)]) == 1
+    for name in ("mine", "theirs"):
+        (folder / script.RESULTS / "tiny" / name).mkdir()
+        (folder / script.RESULTS / "tiny" / name / "README.md").write_text(name)
+    base, seen, verdicts = commit(), [], {}
+    monkeypatch.setattr(script, "validate", lambda _, f, __, n: seen.append((f.name, n)) or verdicts.get(f.name, True))
+    arguments = [str(folder), base, str(tmp_path / "reports")]
+    assert script.main(arguments) == 0
+    assert seen == [("mine", script.SAMPLE), ("theirs", script.SAMPLE), ("tiny", 0)]
+    for name in ("theirs", "tiny"):
+        verdicts.update(dict.fromkeys(("theirs", "tiny"), True), **{name: False})
+        assert script.main(arguments) == 1
+
+
+def test_an_invalid_entry_fails_and_its_text_is_no_command(script, original, tmp_path, capsys):
+    entry = script.RESULTS / "smoke" / "mine"
+    shutil.copytree(original.folder, tmp_path / entry)
+    assert not script.validate(tmp_path, entry, tmp_path, 0)
     out = capsys.readouterr().out
     assert all(line.startswith("| ") for line in out.splitlines())
     assert "leaderboards/results/smoke/mine: INVALID, 6 runs" in out
     assert "error (suite)" in out
-    content = json.loads((reports / "smoke-mine.json").read_text())
+    content = json.loads((tmp_path / "smoke-mine.json").read_text())
     assert content["suite"] == "smoke (version 1)"
     script.say("fine\n::add-mask::x")
     assert capsys.readouterr().out == "| fine\n| ::add-mask::x\n"
