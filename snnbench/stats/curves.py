@@ -3,7 +3,6 @@
 Only the columns that are needed are read, one run at a time, so memory does not grow with the number of runs.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from snnbench.errors import RecordError
 from snnbench.experiment.log import read_parquet
 
 Scale = tuple[np.ndarray, np.ndarray]
+BLOCK = 128
 
 
 def scaled(values: np.ndarray, ideal: float | np.ndarray, worst: float | np.ndarray) -> np.ndarray:
@@ -71,7 +71,7 @@ def progress(row: pd.Series, scale: Scale | None = None) -> np.ndarray:
     if len(names) > 1:
         if scale is None:
             raise ValueError("several objectives need the scale of all of them")
-        return 1.0 - np.fromiter(_hypervolumes(scaled(values, *scale)), np.float64, len(values))
+        return 1.0 - _hypervolumes(scaled(values, *scale))
     if not row["worst"] > row["ideal"]:
         raise RecordError(f"{run} holds no ideal and worst value of {names[0]}: only --measure test and search apply")
     return scaled(np.minimum.accumulate(values[:, 0]), row["ideal"], row["worst"])
@@ -93,13 +93,20 @@ def _block(path: Path, objectives: list[str]) -> np.ndarray:
     return values
 
 
-def _hypervolumes(points: np.ndarray) -> Iterator[float]:
-    """Hypervolume of the points so far after each, with reference 1; computed anew only for one that adds to it."""
+def _hypervolumes(points: np.ndarray) -> np.ndarray:
+    """Hypervolume of the points so far after each, (n,), with reference 1; computed where a point adds to it."""
     import moocore
 
-    front, volume = np.empty((0, points.shape[1])), 0.0
-    for point in points:
-        if (point < 1.0).all() and not (front <= point).all(axis=1).any():
-            front = np.vstack([front[~(point <= front).all(axis=1)], point])
-            volume = float(moocore.hypervolume(front, ref=np.ones(len(point))))
-        yield volume
+    front, volumes = np.empty((0, points.shape[1])), np.zeros(len(points))
+    inside = np.flatnonzero((points < 1.0).all(axis=1))
+    for start in range(0, len(inside), BLOCK):
+        rows = inside[start : start + BLOCK]
+        # Most of a block is dominated by what was there before: those go at once.
+        worse = np.all(front[None, :, :] <= points[rows][:, None, :], axis=2)
+        rows = rows[~np.any(worse, axis=1)]
+        for row in rows:
+            point = points[row]
+            if not (front <= point).all(axis=1).any():
+                front = np.vstack([front[~(point <= front).all(axis=1)], point])
+                volumes[row] = moocore.hypervolume(front, ref=np.ones(len(point)))
+    return np.asarray(np.maximum.accumulate(volumes))

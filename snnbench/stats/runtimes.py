@@ -16,6 +16,9 @@ from snnbench.stats.curves import Scale, progress, scaled
 TARGETS: np.ndarray = np.logspace(0.0, -2.0, 51)
 """Default targets: 25 to a factor of ten, from the worst value to a hundredth of the way from the ideal."""
 
+ROUNDING = 1e-12
+"""A value that exceeds a target by no more than this reached it."""
+
 
 def targets_of(runs: pd.DataFrame) -> np.ndarray:
     """The frozen targets of one task.
@@ -96,7 +99,8 @@ def first_reached(curve: np.ndarray, targets: np.ndarray) -> np.ndarray:
     >>> first_reached(np.array([np.inf, 0.5, 0.5, 0.2]), np.array([1.0, 0.5, 0.2, 0.1])).tolist()
     [2.0, 2.0, 4.0, inf]
     """
-    found = np.searchsorted(-curve, -targets, side="left") + 1.0
+    # Shares such as 40 errors of 400 are targets up to rounding.
+    found = np.searchsorted(-curve, -(targets + ROUNDING), side="left") + 1.0
     return np.where(found <= len(curve), found, np.inf)
 
 

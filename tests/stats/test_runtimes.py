@@ -10,6 +10,7 @@ from snnbench.stats.runtimes import (
     TARGETS,
     data_profile,
     expected_running_time,
+    first_reached,
     hitting_times,
     runtime_ecdf,
     spent,
@@ -32,6 +33,13 @@ def test_hitting_times_follow_the_record(recorded):
     ert = expected_running_time(found, spent(runs))
     assert ert == pytest.approx([(2 + 1 + 3 + 5) / 3, (2 + 5 + 3 + 5) / 2, (5 + 5 + 3 + 5) / 2, 18.0])
     assert expected_running_time(found[:2, 3:], spent(runs)[:2]).tolist() == [never]
+
+
+def test_a_share_that_is_a_target_up_to_rounding_reached_it():
+    target = np.array([0.1, 0.3])
+    above = np.nextafter(target, 1.0)
+    assert first_reached(above[::-1].copy(), target).tolist() == [2.0, 1.0]
+    assert first_reached(target[::-1] + 1e-9, target).tolist() == [np.inf, 2.0]
 
 
 def test_more_targets_than_are_reached_are_counted_in_the_ecdf():
