@@ -31,6 +31,7 @@ from snnbench.problems.standard import (
     how_measured,
     learn_and_held,
     load_data,
+    parse_blocks,
     stacked,
 )
 from snnbench.snn.candidate import Preprocessing, fit, fold, run, seconds, seeded
@@ -279,12 +280,7 @@ class ETCProblem(Problem):
         info, p, neuron = CATALOG[self.data_name], self.parameters, self._neuron(setting)
         build: Callable[[], nn.Module]
         if self.frames is None:
-            try:
-                blocks = tuple(int(count) for count in p.network.split("-"))
-            except ValueError:
-                blocks = ()
-            if not blocks or min(blocks) < 1 or info.shape[1] % 2 ** (len(blocks) - 1):
-                raise UsageError(f"{self.name}: network must look like 2-2-2-2, got {p.network!r}")
+            blocks = parse_blocks(p.network, info.shape[1], f"{self.name}: network")
             build = partial(SEWResNet, SEWConfig(blocks, p.width, info.shape[0], info.classes, steps, neuron))
         else:
             build = partial(VGGSNN, VGGSNNConfig(p.network, info.shape[0], info.shape[1], info.classes, neuron))

@@ -18,7 +18,16 @@ from snnbench.data.images import DataSet
 from snnbench.errors import DataError, UsageError
 from snnbench.parameters import param
 from snnbench.problem import Context, Estimate, Objective, Problem, Split
-from snnbench.problems.standard import CONFIDENCE, CONSTRAINTS, ENERGY, OBJECTIVES, how_measured, load_data, samples_of
+from snnbench.problems.standard import (
+    CONFIDENCE,
+    CONSTRAINTS,
+    ENERGY,
+    OBJECTIVES,
+    how_measured,
+    load_data,
+    parse_blocks,
+    samples_of,
+)
 from snnbench.snn.gradient import WeightGradient
 from snnbench.snn.population import Decoder, PopulationEvaluator
 from snnbench.snn.sew_resnet import SEWConfig, SEWResNet, layer_names
@@ -136,15 +145,8 @@ class SEWProblem(Problem):
     @cached_property
     def network(self) -> SEWConfig:
         """Shape of the network."""
-        try:
-            blocks = tuple(int(count) for count in self.parameters.blocks.split("-"))
-        except ValueError:
-            blocks = ()
-        if not blocks or min(blocks) < 1:
-            raise UsageError(f"{self.name}: blocks must look like 2-2-2-2, got {self.parameters.blocks!r}")
         info = CATALOG[self.target_name]
-        if info.shape[1] % 2 ** (len(blocks) - 1):
-            raise UsageError(f"{self.name}: {len(blocks)} stages halve {info.shape[1]} pixels too often")
+        blocks = parse_blocks(self.parameters.blocks, info.shape[1], f"{self.name}: blocks")
         if info.steps is not None and self.parameters.steps > info.steps:
             raise UsageError(f"{self.name}: steps={self.parameters.steps}, but {info.name} has {info.steps} frames")
         return SEWConfig(blocks, self.parameters.width, info.shape[0], info.classes, self.parameters.steps)
@@ -211,7 +213,6 @@ class SEWProblem(Problem):
     def describe(self) -> dict[str, Any]:
         """Data, splits, network, recipes and hashes of the checkpoints."""
         assert self._codec is not None
-        splits = {split: len(labels) for split, (_, labels) in self._samples.items()}
         return {
             "family": "sew",
             "network": {
@@ -225,7 +226,7 @@ class SEWProblem(Problem):
             },
             "data": {"target": dict(self.target.provenance), "source": dict(self.task.source.provenance)},
             "official": bool(self.target.provenance["official"] and self.task.source.provenance["official"]),
-            "splits": splits,
+            "splits": {split: len(labels) for split, (_, labels) in self._samples.items()},
             "checkpoints": self._checkpoints,
             "variables": self.space.describe(),
             "scales": list(self._codec.scales),

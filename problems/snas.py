@@ -391,7 +391,7 @@ class SNASTinyImageNet(SNASProblem):
 
 
 class SNASTinyImageNetBackward(SNASTinyImageNet):
-    """Cells with backward edges of SNASNet on Tiny ImageNet; the published setting."""
+    """Cells with backward edges of SNASNet on Tiny ImageNet; as published."""
 
     name = "snas-tinyimagenet-backward"
     backward = True

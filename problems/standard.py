@@ -79,6 +79,34 @@ def samples_of(data: DataSet, device: torch.device, search_samples: int = 0) -> 
     return found
 
 
+def parse_blocks(text: str, side: int, owner: str) -> tuple[int, ...]:
+    """Residual blocks of every stage of a SEW-ResNet, from text like 2-2-2-2.
+
+    Parameters
+    ----------
+    text
+        What the user wrote.
+    side
+        Side of the image, which every stage but the first halves.
+    owner
+        Problem and parameter, for messages.
+
+    Raises
+    ------
+    UsageError
+        For an impossible network.
+    """
+    try:
+        blocks = tuple(int(count) for count in text.split("-"))
+    except ValueError:
+        blocks = ()
+    if not blocks or min(blocks) < 1:
+        raise UsageError(f"{owner} must look like 2-2-2-2, got {text!r}")
+    if side % 2 ** (len(blocks) - 1):
+        raise UsageError(f"{owner}: {len(blocks)} stages halve {side} pixels too often")
+    return blocks
+
+
 def learn_and_held(
     data: DataSet, device: torch.device, limits: tuple[int, int], owner: str
 ) -> tuple[Samples, dict[Split, Samples]]:

@@ -31,7 +31,7 @@ class ThresholdImageNetParameters(ThresholdCifarParameters):
 
 
 class ThresholdImageNet(ThresholdProblem):
-    """Layer thresholds of a converted VGG-15 on ImageNet, 80 steps; your own folder."""
+    """Layer thresholds of a converted VGG-15 on ImageNet (your folder)."""
 
     name = "threshold-imagenet"
     Parameters = ThresholdImageNetParameters

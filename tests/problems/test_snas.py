@@ -251,12 +251,13 @@ def test_description_is_plain_data(trained):
 
 
 @pytest.mark.parametrize("settings", [{}, {"tier": "short"}, {"tier": "full", "width": 2}])
-def test_the_estimate_is_positive(settings):
+def test_the_estimate_is_positive(settings, monkeypatch):
+    if not settings:  # the table says what it takes: no network is run
+        monkeypatch.setattr("snnbench.problems.snas.score_cell", lambda *_: pytest.fail("a network is run"))
     problem = SNASDigits(resolve(SNASDigits.Parameters, settings, "x"))
     estimate = problem.estimate()
     assert estimate.evaluation > 0
     assert estimate.dimension == 6
-    assert (estimate.evaluation > 0.05) == bool(settings)
 
 
 def test_too_few_samples_are_refused():
