@@ -140,7 +140,7 @@ def _timings(directory: Path, path: Path, rows: int, report: Report) -> None:
     except (pa.ArrowException, OSError):
         found = -1
     if found is None:
-        report.add("warning", "evaluations", path, "no timings.parquet: nothing is known of how long it took")
+        report.add("note", "evaluations", path, "no timings.parquet: nothing is known of how long it took")
     elif found != rows:
         report.add("error", "evaluations", path, "timings.parquet is damaged or has another number of rows")
 
