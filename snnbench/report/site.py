@@ -49,7 +49,7 @@ def publish(shown: Board, out: Path, data: bool = True, plots: bool = True) -> G
     for run in map(Path, shown.runs["run"]):
         # An earlier site is replaced: what is published must not be a part of it.
         if target.is_relative_to(run.resolve()) or run.resolve().is_relative_to(target):
-            raise UsageError(f"{out} and the run {run} lie in each other; publish into a folder elsewhere")
+            raise UsageError(f"a site and the runs in it may not lie in each other: {out}, {run}; name another --out")
     site = GeneratedFolder(out)
     for name in ASSETS:
         site.add(f"assets/{name}", asset(name))

@@ -116,7 +116,7 @@ def test_a_suite_keeps_its_runs_and_counts_the_others(runs, tmp_path):
         (["report", "{runs}", "--measure", "hypervolume"], "one objective"),
         (["publish", "{runs}"], "--out"),
         (["publish", "{runs}", "--where", "algorithm=good", "--out", "x"], "only one algorithm"),
-        (["publish", "{runs}", "--out", "{runs}/problem-0/good"], "holds other files"),
+        (["publish", "{runs}", "--out", "{runs}/problem-0/good"], "in each other"),
         (["publish", "nowhere", "--out", "x"], "no such folder"),
         (["rank", "{runs}", "--targets", "--format", "latex"], "not as latex"),
     ],
