@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 for success, 1 for a failure, 2 for a request that cannot be met, 130 after Ctrl-C.
     """
-    # Threads that wait for each other by spinning cost a hundredfold where something else wants a core, too. Read by the
+    # Threads that wait for each other by spinning cost a hundredfold where something else wants a core. Read by the
     # OpenMP runtime when torch is imported, which nothing has done yet.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = list(sys.argv[1:] if arguments is None else arguments)
