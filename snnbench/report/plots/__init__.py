@@ -1,8 +1,6 @@
 """Plots of recorded runs: for files (SVG, PNG, PDF) and for pages.
 
->>> from snnbench.stats.selection import select  # doctest: +SKIP
->>> for plot in overall_plots(select(load_results("runs")).runs):  # doctest: +SKIP
-...     save(plot, Path("plots") / f"{plot.name}.svg")
+``for plot in overall_plots(select(load_results("runs")).runs): save(plot, Path("plots") / f"{plot.name}.svg")``
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
