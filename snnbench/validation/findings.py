@@ -17,7 +17,7 @@ CHECKS: dict[str, str] = {
     "status": "every run is complete and ended because its budget was spent",
     "evaluations": "as many rows as the budget, numbered without gaps, no NaN, none better than the ideal",
     "recommendation": "what is recommended was measured, and is recorded as it was measured",
-    "vectors": "recommended candidates are finite, inside the box, and have the recorded digests",
+    "vectors": "recommended candidates are finite and those that were measured; inside the box, where measured again",
     "seeds": "random streams are those of the seed",
     "duplicates": "no run is there twice, none is a copy of another under another seed",
     "suite": "every run that the suite asks for, and no other",
