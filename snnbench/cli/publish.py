@@ -64,10 +64,15 @@ def selected(args: argparse.Namespace, title: str, alone: bool = False) -> "Boar
 
 
 def _run(args: argparse.Namespace) -> int:
+    from snnbench.errors import UsageError
     from snnbench.report.site import publish
     from snnbench.report.text import size
     from snnbench.report.views import counted, extent
 
+    if not args.no_data and args.out.resolve().is_relative_to(args.directory.resolve()):
+        raise UsageError(
+            f"--out {args.out} lies in {args.directory}, where its copies would be found as runs next time"
+        )
     made = selected(args, "Leaderboard")
     site = publish(made, args.out, data=not args.no_data, plots=not args.no_plots)
     print(f"{extent(made.ranking)}, {counted(len(made.runs), 'run')}")
