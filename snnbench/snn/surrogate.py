@@ -77,7 +77,7 @@ def surrogate_gradient(
     Parameters and errors are those of `surrogate`.
     """
     class_name, steepness, limit = _chosen(name, steepness)
-    base = _base(class_name)
+    base: Any = _base(class_name)
 
     def gradient(x: torch.Tensor, arriving: torch.Tensor) -> torch.Tensor:
         context = _Context()
@@ -133,7 +133,7 @@ def _base(class_name: str) -> Any:
 
 @cache
 def _function(class_name: str, at_threshold: bool) -> Any:
-    base = _base(class_name)
+    base: Any = _base(class_name)
 
     class AtThreshold(base):
         @staticmethod
