@@ -36,6 +36,7 @@ def _run(args: argparse.Namespace) -> int:
         "shape",
         "values",
         "framing",
+        "cropping",
         "licence",
         "files",
     ):
@@ -77,6 +78,7 @@ def _facts(name: str) -> dict[str, Any]:
             "shape": "x".join(str(n) for n in data.shape) + (f", {data.steps} frames" if data.steps else ""),
             "values": data.values,
             **({"framing": data.framing.describe()} if data.framing else {}),
+            **({"cropping": data.cropping.describe()} if data.cropping else {}),
         }
     if ".py:" in name:
         try:
