@@ -31,6 +31,7 @@ COLUMNS = (
     "device",
     "official",
     "reference",
+    "penalty",
     "horizon",
     "members",
     "seconds",
@@ -55,6 +56,7 @@ def load_results(folder: Path | str) -> pd.DataFrame:
         settings that differ), ``algorithm`` (with its settings, if it has any), ``seed``, ``budget``, ``objectives``
         (comma-separated), ``dimension`` of the search space, ``status`` (complete, running, interrupted, failed or
         unreadable) with ``detail``, ``evaluations``, ``device``, ``official`` (data), ``reference`` (uses gradients),
+        ``penalty`` (was told penalised objectives in the place of constraints),
         ``horizon`` (depends on the budget), ``members`` (fingerprint of the trained networks that the search starts
         from, "" if none), ``seconds`` of search,
         ``ideal`` and ``worst`` value of the first objective as frozen with the problem's version;
@@ -111,6 +113,7 @@ def _readable(record: RunRecord) -> dict[str, Any]:
         "device": str(content.get("device", "")).partition(":")[0],
         "official": bool((problem.get("description") or {}).get("official", True)),
         "reference": bool(content["algorithm"].get("reference", False)),
+        "penalty": plan.penalty,
         "horizon": bool(content["algorithm"].get("horizon", False)),
         "members": _members((problem.get("description") or {}).get("checkpoints")),
         "seconds": content["timings"].get("search", np.nan),

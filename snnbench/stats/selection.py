@@ -71,6 +71,9 @@ def select(results: pd.DataFrame, where: Sequence[str] = (), mixed: bool = False
     failed = int((runs["status"] == "failed").sum())
     if failed:
         notes.append(f"{failed} failed runs count as worse than any other")
+    if "penalty" in runs and (told := sorted(runs.loc[runs["penalty"].astype(bool), "algorithm"].unique())):
+        where_told = ", ".join(sorted(runs.loc[runs["penalty"].astype(bool), "task"].unique()))
+        notes.append(f"told penalised objectives in the place of constraints on {where_told}: {', '.join(told)}")
     return Selection(runs.sort_values(["task", "algorithm", "seed"]), gradients, notes)
 
 

@@ -76,6 +76,14 @@ def test_algorithms_that_were_told_the_budget_are_named(recorded):
     assert not rank(load_results(recorded.folder), "test").notes
 
 
+def test_algorithms_that_were_told_penalties_are_named(recorded):
+    for algorithm, penalty in (("de", True), ("tpe", False)):
+        plan = {"problem": "p", "algorithm": algorithm, "budget": 10, "seed": 0, "penalty": penalty}
+        recorded(algorithm=algorithm, plan=plan)
+    notes = select(load_results(recorded.folder)).notes
+    assert "told penalised objectives in the place of constraints on p: de" in notes
+
+
 def test_runs_from_other_members_are_not_ranked_together_silently(recorded):
     for name, digest in (("a", "11"), ("b", "22")):
         recorded(algorithm=name, about={"description": {"checkpoints": [{"sha256": "00"}, {"sha256": digest}]}})
