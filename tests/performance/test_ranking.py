@@ -14,6 +14,7 @@ import pytest
 PROBLEMS, ALGORITHMS, SEEDS, BUDGET = 20, 5, 10, 1000
 MEASURES = ("test", "search", "anytime", "ecdf")
 MAIN = "import sys; from snnbench.cli import main; sys.exit(main())"
+SPLITS = ("search", "validation", "test")
 SETS = ("hypervolume", "igd+")
 
 
@@ -27,13 +28,16 @@ def write(folder, objectives):
         run = folder / f"p{p}" / f"a{a}" / f"budget{BUDGET}-seed{seed}"
         run.mkdir(parents=True)
         values = {f"objective.{name}": (0.05 * a + rng.random(BUDGET)) / 2 for name in objectives}
-        final = [{s: {**{n: float(rng.random()) for n in objectives}, "spikes": [1.0] * 150} for s in
-                  ("search", "validation", "test")} | {"evaluation": i} for i in range(8 if len(objectives) > 1 else 1)]  # fmt: skip
+        final = [
+            {split: {n: float(rng.random()) for n in objectives} | {"spikes": [1.0] * 150} for split in SPLITS}
+            | {"evaluation": i}
+            for i in range(8 if len(objectives) > 1 else 1)
+        ]
         content = {
             "schema_version": 1, "status": "complete", "stop": "budget", "evaluations": BUDGET, "sessions": 1,
             "plan": {"problem": f"p{p}", "algorithm": f"a{a}", "budget": BUDGET, "seed": int(seed)},
             "problem": {"name": f"p{p}", "version": 1, "objectives": objectives, "dimension": 80,
-                        "reference_points": dict.fromkeys(objectives, [0.0, 1.0]), "description": padding},
+                        "reference_points": {name: [0.0, 1.0] for name in objectives}, "description": padding},
             "algorithm": {"name": f"a{a}", "reference": False}, "device": "cpu", "timings": {"search": 1.0},
         }  # fmt: skip
         (run / "run.json").write_text(json.dumps(content))

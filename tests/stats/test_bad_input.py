@@ -14,6 +14,7 @@ from snnbench.report.ranking import content, shown
 from snnbench.stats.measures import MEASURES
 from snnbench.stats.ranking import rank
 from snnbench.stats.results import load_results
+from snnbench.stats.selection import select
 
 
 def table(values, algorithms, status=None):
