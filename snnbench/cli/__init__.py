@@ -29,6 +29,7 @@ def parser() -> Parser:
         info,
         listing,
         new,
+        pack,
         plot,
         prepare,
         publish,
@@ -47,7 +48,7 @@ def parser() -> Parser:
     )
     main_parser.add_argument("--version", action="version", version=f"snnbench {__version__}")
     verbs = main_parser.add_subparsers(dest="verb", metavar="VERB")
-    results = (rank, plot, report, publish, export, validate)
+    results = (rank, plot, report, publish, export, pack, validate)
     for module in (run, resume, status, *results, listing, info, new, conformance, prepare, data, doctor):
         module.add(verbs)
     return main_parser

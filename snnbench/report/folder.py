@@ -93,12 +93,6 @@ class GeneratedFolder:
         return {line[66:] for line in text.splitlines() if _inside(line[66:])}
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _write(target: Path, content: bytes | Path) -> None:
     """A whole file or none; one that has this content already is left alone."""
     temporary = target.with_name(target.name + ".tmp")

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from snnbench.errors import UsageError
+from snnbench.experiment.disk import sha256
 from snnbench.experiment.record import open_run
 from snnbench.report import facts, links, ranking, tables, views
 from snnbench.report.board import Board
-from snnbench.report.folder import GeneratedFolder, file_sha256
+from snnbench.report.folder import GeneratedFolder
 from snnbench.report.html import asset, figures, render
 from snnbench.report.plots import coloured, overall_plots, problem_plots
 
@@ -104,15 +105,15 @@ def _run(site: GeneratedFolder, shown: Board, row: dict[str, Any], data: bool) -
     try:
         known = facts.run_facts(directory)
         page = f"{folder}/index.html"
-        files = [(path.name, path.stat().st_size, file_sha256(path)) for path in _raw(directory)]
+        files = [(path.name, path.stat().st_size, sha256(path)) for path in _raw(directory)]
         values = facts.page_values(known) | {"row": row, "task": _task(shown, row), "files": files, "data": data}
         html = _page("run.html", page, shown, **values)
     except facts.STRANGE as error:
         raise facts.strange(directory, error) from error
     site.add(page, html)
     if data:
-        for name, _, sha256 in files:
-            site.copy(f"{folder}/{name}", directory / name, sha256)
+        for name, _, digest in files:
+            site.copy(f"{folder}/{name}", directory / name, digest)
 
 
 def _task(shown: Board, row: dict[str, Any]) -> views.TaskView:

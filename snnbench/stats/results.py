@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from snnbench.data.folders import default_cache
 from snnbench.errors import RecordError, SnnbenchError
 from snnbench.experiment.disk import read_json
+from snnbench.experiment.packing import archives, unpacked
 from snnbench.experiment.record import RunRecord, find_runs, open_run
 from snnbench.registry import display_name
 
@@ -47,7 +49,8 @@ def load_results(folder: Path | str) -> pd.DataFrame:
     Parameters
     ----------
     folder
-        Where runs were recorded; merging the runs of several machines is copying their folders together.
+        Where runs were recorded; merging the runs of several machines is copying their folders together. Archives of
+        `snnbench pack` are read like the runs in them, from copies in the cache.
 
     Returns
     -------
@@ -66,7 +69,7 @@ def load_results(folder: Path | str) -> pd.DataFrame:
     Raises
     ------
     RecordError
-        If there is no run.
+        If there is no run, or an archive is damaged.
 
     Notes
     -----
@@ -74,6 +77,8 @@ def load_results(folder: Path | str) -> pd.DataFrame:
     """
     folder = Path(folder)
     runs = find_runs(folder)
+    for archive in archives(folder):
+        runs += find_runs(unpacked(archive, default_cache()))
     if not runs:
         reason = "no run in it or below it" if folder.is_dir() else "no such folder"
         raise RecordError(f"{folder}: {reason}; `snnbench run --out {folder}` makes some")

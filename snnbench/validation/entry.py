@@ -1,10 +1,13 @@
 """All checks of one folder."""
 
 import secrets
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from snnbench.errors import UsageError
+from snnbench.errors import RecordError, UsageError
+from snnbench.experiment.packing import ARCHIVE, contents, unpack
+from snnbench.experiment.record import find_runs
 from snnbench.experiment.suite import Suite
 from snnbench.problem import Context
 from snnbench.validation.files import survey
@@ -66,22 +69,32 @@ def validate(folder: Path, options: Options | None = None) -> Report:
     ------
     UsageError
         If there is no such folder, or no run in it.
+
+    Notes
+    -----
+    Archives of `snnbench pack` are unpacked into a temporary folder for this.
     """
     options = options or Options()
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder; give one with runs made by `snnbench run`")
     report = Report(folder, options.suite.title if options.suite else None)
     files = survey(folder, report)
-    places = [path.parent for path in files if path.name == "run.json"]
-    unread = [f for f in report.findings if f.severity == "error" and Path(f.place).name == "run.json"]
-    if not places and not unread:
-        raise UsageError(f"{folder} holds no runs; give a folder with runs made by `snnbench run`")
-    verify(folder, files, report)
-    report.runs = len(places) + len(unread)
-    runs = [run for path in places if (run := load(folder, path, report)) is not None]
+    unread = [f for f in report.findings if f.severity == "error" and Path(f.place).name in ("run.json", ARCHIVE)]
+    with tempfile.TemporaryDirectory(prefix="snnbench-validate-") as temporary:
+        unpacked = Path(temporary)
+        packed = [path for path in files if path.name == ARCHIVE]
+        left_out = set().union(*(_unpack(folder, path, unpacked, report) for path in packed))
+        places = [(folder, path.parent) for path in files if path.name == "run.json"]
+        places += [(unpacked, path.relative_to(unpacked)) for path in find_runs(unpacked)]
+        if not places and not unread and not packed:
+            raise UsageError(f"{folder} holds no runs; give a folder with runs made by `snnbench run`")
+        verify(folder, files, report)
+        report.runs = len(places) + len(unread)
+        loaded = [(root, run) for root, path in places if (run := load(root, path, report)) is not None]
+        vectors = [(run, x) for root, run in loaded if (x := read_vectors(run, root, left_out, report)) is not None]
+    runs = [run for _, run in loaded]
     report.algorithms = sorted({run.algorithm for run in runs})
     report.problems = sorted({run.problem for run in runs})
-    vectors = [(run, x) for run in runs if (x := read_vectors(run, folder, report)) is not None]
     duplicates(runs, report)
     declarations(runs, report)
     mixtures(runs, report)
@@ -91,3 +104,18 @@ def validate(folder: Path, options: Options | None = None) -> Report:
         seed = secrets.randbelow(1_000_000) if options.sample_seed is None else options.sample_seed
         recompute(vectors, options.sample, seed, options.tolerance, options.context, options.trust_code, report)
     return report
+
+
+def _unpack(folder: Path, archive: Path, target: Path, report: Report) -> set[Path]:
+    """Unpack an archive where its runs have the paths they would have beside it; files it says were left out."""
+    inner = target / archive.parent / "unpacked"
+    try:
+        said = contents(unpack(folder / archive, inner))
+        left_out = {archive.parent / name for name in said["left_out"]}
+    except RecordError as error:
+        report.add("error", "files", archive, str(error).replace(f"{folder / archive} is ", "", 1))
+        return set()
+    for path in sorted(inner.iterdir()):
+        path.rename(target / archive.parent / path.name)
+    inner.rmdir()
+    return left_out

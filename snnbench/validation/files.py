@@ -9,12 +9,12 @@ from snnbench.validation.findings import Report
 _IGNORED = {"lock", "SHA256SUMS"}
 _EXPECTED = (
     "run.json", "start.json", "recommendation.json", "evaluations.parquet", "timings.parquet",
-    "recommendation.safetensors", "checkpoint.safetensors", "convergence.png",
+    "recommendation.safetensors", "checkpoint.safetensors", "convergence.png", "runs.tar.xz",
 )  # fmt: skip
 _TEXTS = (".md", ".txt", ".toml")  # of the submitter, for people
 
 MIB = 1 << 20
-LIMITS = {".json": 16 * MIB, ".parquet": 256 * MIB, ".safetensors": 1024 * MIB, ".png": 8 * MIB}
+LIMITS = {".json": 16 * MIB, ".parquet": 256 * MIB, ".safetensors": 1024 * MIB, ".png": 8 * MIB, ".xz": 64 * MIB}
 """Largest file of each kind, bytes: what is larger is not opened."""
 _OTHER = MIB
 

@@ -1,27 +1,16 @@
 """``SHA256SUMS``: the checksum of every file of a folder, in the format of ``sha256sum``."""
 
-import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from snnbench.errors import UsageError
-from snnbench.experiment.disk import replacing
+from snnbench.experiment.disk import replacing, sha256
 from snnbench.validation.files import regular_files
 from snnbench.validation.findings import Report
 
 MANIFEST = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
-_BLOCK = 1 << 20
-
-
-def sha256(path: Path) -> str:
-    """Checksum of a file, hexadecimal."""
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            found.update(block)
-    return found.hexdigest()
 
 
 def write_manifest(folder: Path) -> int:

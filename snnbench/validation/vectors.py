@@ -1,19 +1,25 @@
 """The recommended candidates themselves."""
 
+import math
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 
 from snnbench.experiment.digest import digests, finite
+from snnbench.experiment.packing import LARGEST_VECTORS
 from snnbench.space import SearchSpace
 from snnbench.validation.files import small
 from snnbench.validation.findings import Report
 from snnbench.validation.runs import Run
 
 
-def read_vectors(run: Run, folder: Path, report: Report) -> torch.Tensor | None:
-    """The vectors of a run's recommendation, (k, d), checked; ``None`` if there are none to rely on."""
+def read_vectors(run: Run, folder: Path, left_out: Collection[Path], report: Report) -> torch.Tensor | None:
+    """The vectors of a run's recommendation, (k, d), checked; ``None`` if there are none to rely on.
+
+    Those that an archive leaves out are a note if they are as large as that allows.
+    """
 
     def wrong(text: str) -> None:
         report.add("error", "vectors", run.path, text)
@@ -24,6 +30,9 @@ def read_vectors(run: Run, folder: Path, report: Report) -> torch.Tensor | None:
         folder / run.path / "recommendation.safetensors",
         [len(run.final), run.content["problem"]["dimension"]],
     )
+    if run.path / file.name in left_out and not file.exists() and 4 * math.prod(shape) > LARGEST_VECTORS // 2:
+        report.add("note", "vectors", run.path, "the recommended candidate is not in the archive, nor measured again")
+        return None
     if not small(file):
         wrong("no recommendation.safetensors" if not file.exists() else "recommendation.safetensors is not opened")
         return None
