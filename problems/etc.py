@@ -315,7 +315,7 @@ class ETCDigits(ETCProblem):
     """Training a small SEW-ResNet with the ETC loss on 8x8 digits."""
 
     name = "etc-digits"
-    default_budget = 100
+    default_budget = 30
     Parameters = ETCParameters
     data_name = "digits"
     lr = 0.3
@@ -336,7 +336,7 @@ class ETCEvents(ETCProblem):
     """Training a small VGG-SNN with the ETC loss on simulated event data."""
 
     name = "etc-events"
-    default_budget = 100
+    default_budget = 30
     Parameters = ETCEventsParameters
     parameters: ETCEventsParameters
     data_name = "events"
