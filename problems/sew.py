@@ -30,6 +30,7 @@ from snnbench.problems.standard import (
 )
 from snnbench.snn.gradient import WeightGradient
 from snnbench.snn.population import Decoder, PopulationEvaluator
+from snnbench.snn.rejection import LOOKS, Order, evaluate_bounded, hardest_first
 from snnbench.snn.sew_resnet import SEWConfig, SEWResNet, layer_names
 from snnbench.snn.tally import dense_operations
 from snnbench.snn.threads import run_all, workers
@@ -141,6 +142,7 @@ class SEWProblem(Problem):
         self._checkpoints: list[dict[str, Any]] = []
         self._samples: dict[Split, tuple[torch.Tensor, torch.Tensor]] = {}
         self._gradient: WeightGradient | None = None
+        self._order: Order | None = None
 
     @cached_property
     def network(self) -> SEWConfig:
@@ -193,6 +195,15 @@ class SEWProblem(Problem):
         """Metrics of `snnbench.snn.population.summarise` on one split."""
         images, labels = self._samples[split]
         return self._evaluator.evaluate(x, images, labels)
+
+    def measure_bounded(self, x: torch.Tensor, bounds: np.ndarray) -> dict[str, np.ndarray]:
+        """Samples that the members get wrong come first; of error and losses."""
+        (metric,), (images, labels) = self.selected, self._samples["search"]
+        if metric not in LOOKS:
+            return super().measure_bounded(x, bounds)
+        if self._order is None:
+            self._order = hardest_first(self._evaluator, self.initial(self.parameters.members), images, labels, metric)
+        return evaluate_bounded(self._evaluator, x, images, labels, bounds, metric, self._order)
 
     @property
     def samples(self) -> int:

@@ -246,6 +246,18 @@ class Algorithm(ABC):
         """
         return None
 
+    def bounds(self) -> np.ndarray | None:
+        """What the candidates of the last `ask` will be compared with, if exact values beyond that do not matter.
+
+        Returns
+        -------
+        numpy.ndarray or None
+            (n,) the largest fitness at which each candidate can still matter; +inf where any value does. A candidate
+            whose fitness is certainly larger may be told with any larger value. ``None``, the default, where
+            all values are needed.
+        """
+        return None
+
     def annotations(self) -> dict[str, np.ndarray]:
         """What to record beside the candidates of the last `ask`: name to (n,) numbers, such as F and CR."""
         return {}

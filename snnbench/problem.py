@@ -199,6 +199,25 @@ class Problem(ABC):
             only, never on the others in ``x``.
         """
 
+    def measure_bounded(self, x: torch.Tensor, bounds: np.ndarray) -> dict[str, np.ndarray]:
+        """As `measure` on the search split, but a candidate may be left as soon as it certainly exceeds its bound.
+
+        Parameters
+        ----------
+        x
+            (n, d).
+        bounds
+            (n,) of the one selected objective, +inf where the exact value is needed.
+
+        Returns
+        -------
+        dict of str to numpy.ndarray
+            With ``rejected``, (n,) 1 or 0. The objective of a rejected candidate is above its bound and not above
+            what `measure` would have found; all others have the metrics of `measure`, to the last bit. This default
+            rejects none.
+        """
+        return self.measure(x, "search") | {"rejected": np.zeros(len(x))}
+
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """Everything a reader of the record needs to know: data and checkpoint hashes, splits, recipe, models."""
@@ -249,9 +268,12 @@ class Problem(ABC):
         """
         raise NotImplementedError(f"{self.name} is not differentiable")
 
-    def evaluate(self, x: torch.Tensor, split: Split = "search") -> Evaluations:
-        """Measure candidates (n, d) and pick the objectives. A candidate without a finite value gets +inf."""
-        metrics = self.measure(x, split)
+    def evaluate(self, x: torch.Tensor, split: Split = "search", bounds: np.ndarray | None = None) -> Evaluations:
+        """Measure candidates (n, d) and pick the objectives. A candidate without a finite value gets +inf.
+
+        With bounds (n,), on the search split, candidates that exceed them may be left early (`measure_bounded`).
+        """
+        metrics = self.measure(x, split) if bounds is None else self.measure_bounded(x, bounds)
         reasons = [str(reason) for reason in metrics.pop("failure", np.full(len(x), ""))]
         chosen = np.stack([np.asarray(metrics[name], np.float64) for name in self.selected], axis=1)
         for row in np.flatnonzero(~np.isfinite(chosen).all(axis=1)):

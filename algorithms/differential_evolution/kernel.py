@@ -165,6 +165,13 @@ class DifferentialEvolution(Algorithm):
         """F, CR and, of several, strategy of each candidate of the last `ask`; NaN in the initial population."""
         return self.asked
 
+    def bounds(self) -> np.ndarray | None:
+        """What the targets of the last `ask` are worth. Not where the best of several trials is chosen."""
+        if self.task.asynchronous or self.parts.trials > 1 or self.count == self.first:
+            return None
+        fitness = self.fitness.numpy()
+        return fitness[[self.target]] if self.parts.asynchronous else fitness.copy()
+
     def state_dict(self) -> State:
         bits = self.rng.bit_generator.state
         return (

@@ -17,6 +17,7 @@ _FIXED = (
     ("--objectives", "objectives"),
     ("--constraints", "constraints"),
     ("--penalty", "penalty"),
+    ("--early-rejection", "early_rejection"),
     ("--time-limit", "time_limit"),
     ("--eval-workers", "eval_workers"),
     ("--async", "asynchronous"),

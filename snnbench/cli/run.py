@@ -33,6 +33,8 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     parser.add_argument("--constraints", metavar="NAMES", help="optional constraints to switch on, e.g. silent")
     parser.add_argument("--penalty", action="store_true",
                         help="penalised objectives for algorithms that do not handle constraints")  # fmt: skip
+    parser.add_argument("--early-rejection", action="store_true",
+                        help="leave candidates as soon as they have lost (differential evolution, sew-*)")  # fmt: skip
     parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu or cuda:N (default auto)")
     parser.add_argument("--eval-workers", metavar="N", help="candidates of a run evaluated at once, in N processes")
     parser.add_argument("--async", action="store_true", dest="asynchronous",
@@ -75,6 +77,7 @@ def _run(args: argparse.Namespace) -> int:
         eval_workers=_workers(args),
         asynchronous=args.asynchronous,
         penalty=args.penalty,
+        early_rejection=args.early_rejection,
     )
     folders = context(args)
     problems = {id(plan): check(plan, folders) for plan in matrix}

@@ -38,9 +38,9 @@ class Evaluator:
         self._largest: int | None = None
 
     def chunks(
-        self, x: torch.Tensor, split: Split = "search"
+        self, x: torch.Tensor, split: Split = "search", bounds: np.ndarray | None = None
     ) -> Iterator[tuple[int, Evaluations, dict[str, np.ndarray], float]]:
-        """Evaluate candidates (n, d) in order.
+        """Evaluate candidates (n, d) in order; with bounds (n,), some not to the end (`Problem.measure_bounded`).
 
         Yields
         ------
@@ -52,7 +52,8 @@ class Evaluator:
             limit = self._limit(split)
             size = min(limit, len(x) - start)
             began = time.perf_counter()
-            evaluations = self._try(x[start : start + size], split)
+            rows = slice(start, start + size)
+            evaluations = self._try(x[rows], split, None if bounds is None else bounds[rows])
             if evaluations is None:
                 self._shrink(size)
                 continue
@@ -76,11 +77,11 @@ class Evaluator:
         size = self.parameters.chunk or self._size.get(split, 1)
         return min(size, self._largest or size)
 
-    def _try(self, x: torch.Tensor, split: Split) -> Evaluations | None:
+    def _try(self, x: torch.Tensor, split: Split, bounds: np.ndarray | None) -> Evaluations | None:
         """Evaluations, or ``None`` if they do not fit into GPU memory."""
         try:
             with torch.no_grad():
-                return self.problem.evaluate(x, split)
+                return self.problem.evaluate(x, split, bounds)
         except torch.cuda.OutOfMemoryError:
             return None  # memory is freed outside of the handler, whose traceback holds on to tensors
         except SnnbenchError:

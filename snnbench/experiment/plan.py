@@ -53,6 +53,9 @@ class RunPlan:
         Whether a new candidate is asked for as soon as a worker is free. Then results depend on `eval_workers`.
     penalty
         Whether the algorithm is told penalised objectives in the place of constraints (`snnbench.experiment.penalty`).
+    early_rejection
+        Whether candidates are left as soon as they certainly lose, where problem and algorithm know how
+        (`snnbench.algorithm.Algorithm.bounds`). What is recorded of those is another thing than without.
     """
 
     problem: str
@@ -69,6 +72,7 @@ class RunPlan:
     eval_workers: int = 1
     asynchronous: bool = False
     penalty: bool = False
+    early_rejection: bool = False
 
     def __post_init__(self) -> None:
         if self.budget < 1:
@@ -89,8 +93,7 @@ class RunPlan:
         }
         if self.asynchronous:
             special["asynchronous"] = self.eval_workers
-        if self.penalty:
-            special["penalty"] = True
+        special |= {name: True for name in ("penalty", "early_rejection") if getattr(self, name)}
         leaf = f"budget{self.budget}-seed{self.seed}"
         if special:
             leaf += "-" + hashlib.sha256(json.dumps(special, sort_keys=True).encode()).hexdigest()[:8]
@@ -134,6 +137,7 @@ def plans(
     eval_workers: int = 1,
     asynchronous: bool = False,
     penalty: bool = False,
+    early_rejection: bool = False,
 ) -> list[RunPlan]:
     """Every combination, by problem, then seed, then algorithm, so that comparisons come early.
 
@@ -159,6 +163,8 @@ def plans(
         Candidates evaluated at once, and whether as soon as a worker is free.
     penalty
         Whether algorithms that know no constraints are told penalised objectives where there are some.
+    early_rejection
+        Whether candidates are left as soon as they certainly lose.
 
     Raises
     ------
@@ -190,6 +196,7 @@ def plans(
             penalty=penalty
             and not algorithm_classes[algorithm].capabilities.constraints
             and bool(problem_classes[problem].constraints or constraints),
+            early_rejection=early_rejection,
         )
         for problem in problems
         for seed in dict.fromkeys(seeds)

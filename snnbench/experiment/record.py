@@ -59,6 +59,9 @@ class RunResult:
         ``utilisation`` of their time that went into evaluations.
     reference_lines
         What fixed solutions of the problem reach on the test split, by name.
+    early_rejection
+        Of a run with early rejection: how many candidates were ``rejected`` before the end, and the share ``samples``
+        of the search's samples that were run.
     """
 
     directory: Path
@@ -72,6 +75,7 @@ class RunResult:
     reference: bool = False
     workers: dict[str, Any] | None = None
     reference_lines: dict[str, dict[str, float]] = field(default_factory=dict)
+    early_rejection: dict[str, float] | None = None
 
 
 class RunRecord:
@@ -141,6 +145,7 @@ class RunRecord:
             reference=bool(self.content["algorithm"].get("reference", False)),
             reference_lines=self.content.get("reference_lines", {}),
             workers=self.content.get("workers"),
+            early_rejection=self.content.get("early_rejection"),
         )
 
 

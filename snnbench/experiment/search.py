@@ -211,11 +211,13 @@ class Search:
         if n <= 0:  # gradients took what was left
             return True
         x = x if n == len(x) else x[:n]
+        bounds = self._bounds(n) if self.plan.early_rejection else None
         names = digests(x)
         parts = self._replay(x, names)
         done = sum(len(part) for part in parts)
         whole = True
-        for start, part, times, seconds in self.evaluator.chunks(x[done:]) if done < n else ():
+        limits = None if bounds is None else bounds[done:n]
+        for start, part, times, seconds in self.evaluator.chunks(x[done:], bounds=limits) if done < n else ():
             rows = slice(done + start, done + start + len(part))
             mine = {k: v[rows] for k, v in annotations.items()}
             first = self.told + rows.start
@@ -244,6 +246,20 @@ class Search:
         self._ask_seconds += time.perf_counter() - began
         return x, annotations
 
+    def _bounds(self, n: int) -> np.ndarray | None:
+        """What the first n candidates of the last `ask` will be compared with, +inf where the value is needed.
+
+        ``None`` where there is no one value to compare with, in the whole run.
+        """
+        if len(self.problem.selected) > 1 or self.problem.constraints:
+            return None
+        with blame(self.name, "bounds"):
+            found = self.algorithm.bounds()
+            bounds = np.full(n, np.inf) if found is None else np.array(found, np.float64)
+        if bounds.ndim != 1 or len(bounds) < n or np.isnan(bounds).any():
+            raise AlgorithmError(f"{self.name}: bounds must return one number per candidate, without NaN")
+        return bounds[:n]
+
     def _tell(self, x: torch.Tensor, evaluations: Evaluations, candidates: np.ndarray) -> None:
         began = time.perf_counter()
         told = penalised(evaluations, self._worst) if self.plan.penalty else evaluations
@@ -262,7 +278,7 @@ class Search:
         if not np.array_equal(recorded, names[:count]):
             raise self._mismatch(self.told + int(np.flatnonzero(recorded != names[:count])[0]))
         evaluations = to_evaluations(table)
-        self.incumbent.update(x[:count], evaluations, self.told)
+        self.incumbent.update(x[:count], _measured(evaluations), self.told)
         return [evaluations]
 
     def _mismatch(self, row: int) -> RecordError:
@@ -305,7 +321,7 @@ class Search:
         own = {f"problem.{name}": values for name, values in times.items() if name != "worker"}
         variables = decoded(self.problem.space, x)
         self.log.append(block(part, self.problem.selected, index, annotations, variables, clock | own))
-        self.incumbent.update(x, part, first)
+        self.incumbent.update(x, _measured(part), first)
         self._evaluated += n
         self._report(first + n)
         pending = self.log.rows - self.log.stored
@@ -332,3 +348,13 @@ class Search:
 
     def _interval(self) -> float:
         return max(self.evaluator.parameters.flush_seconds, min(LONGEST_FLUSH, 0.01 * self.elapsed))
+
+
+def _measured(evaluations: Evaluations) -> Evaluations:
+    """Without the values of candidates that were left early: only that they lost is known of these."""
+    rejected = evaluations.metrics.get("rejected")
+    if rejected is None or not rejected.any():
+        return evaluations
+    objectives = evaluations.objectives.clone()
+    objectives[torch.from_numpy(rejected > 0)] = math.inf
+    return replace(evaluations, objectives=objectives)

@@ -21,7 +21,7 @@ from snnbench.experiment.disk import plain, read_json, write_json
 from snnbench.experiment.environment import environment
 from snnbench.experiment.evaluator import Evaluator
 from snnbench.experiment.interrupt import Interrupted, StopRequest
-from snnbench.experiment.log import EvaluationLog
+from snnbench.experiment.log import EvaluationLog, read_rows
 from snnbench.experiment.observer import Observer, StartInfo
 from snnbench.experiment.overrides import EvaluationParameters
 from snnbench.experiment.plan import RunPlan
@@ -182,9 +182,18 @@ class Session:
             if ended is None:
                 raise Interrupted(self.directory, self.log.stored, self.stop.number)
             charged = {"charged_samples": search.charged} if search.charged else {}
-            self.record.save(stop=ended, evaluations=search.told, **charged)
+            spared = {"early_rejection": self._spared()} if self.plan.early_rejection else {}
+            self.record.save(stop=ended, evaluations=search.told, **charged, **spared)
             self._recommend(search, start)
             return self._complete(search)
+
+    def _spared(self) -> dict[str, float]:
+        """How many candidates were left early, and the share of the search's samples that were run."""
+        table = read_rows(self.directory)  # of several objectives, or of another problem, none is rejected
+        if table is None or not {"rejected", "cost"} <= set(table.column_names):
+            return {"rejected": 0, "samples": 1.0}
+        rejected, cost = (table[name].to_numpy() for name in ("rejected", "cost"))
+        return {"rejected": int(rejected.sum()), "samples": float(cost.mean() / cost.max())}
 
     def _search(self, start: list[Point]) -> Search:
         """The search, where the last session left it."""

@@ -80,13 +80,13 @@ class WorkerPool:
         """How many more candidates can be submitted now."""
         return len(self._idle) if self._processes else self.count
 
-    def submit(self, job: int, x: torch.Tensor, split: Split) -> None:
+    def submit(self, job: int, x: torch.Tensor, split: Split, bounds: np.ndarray | None = None) -> None:
         """Have candidate ``x`` (1, d) evaluated under the number `job`; a worker must be `free`."""
         if not self._processes:
             self._start()
         worker = self._idle.pop(0)
         self._running.add(worker)
-        self._send(worker, (job, x.detach().to("cpu").numpy(), split))
+        self._send(worker, (job, x.detach().to("cpu").numpy(), split, bounds))
 
     def collect(self) -> list[Completion]:
         """Candidates that have been evaluated, perhaps none: waits `PATIENCE` seconds at most.
@@ -176,9 +176,10 @@ def _serve(connection: Connection, plan: RunPlan, context: Context, threads: int
         problem.prepare()
         connection.send(None)
         while True:
-            job, x, split = connection.recv()
+            job, x, split, bounds = connection.recv()
+            candidate = torch.from_numpy(x).to(problem.context.device)
             with torch.no_grad():
-                connection.send((job, *_evaluate(problem, torch.from_numpy(x).to(problem.context.device), split)))
+                connection.send((job, *_evaluate(problem, candidate, split, bounds)))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # nobody is there any more
     except SnnbenchError as error:
@@ -187,9 +188,11 @@ def _serve(connection: Connection, plan: RunPlan, context: Context, threads: int
         connection.send(f"problem {plan.problem} failed while evaluating: {type(error).__name__}: {error}")
 
 
-def _evaluate(problem: Problem, x: torch.Tensor, split: Split) -> tuple[Evaluations, dict[str, np.ndarray], float]:
+def _evaluate(
+    problem: Problem, x: torch.Tensor, split: Split, bounds: np.ndarray | None
+) -> tuple[Evaluations, dict[str, np.ndarray], float]:
     began = time.perf_counter()
-    evaluations = problem.evaluate(x, split)
+    evaluations = problem.evaluate(x, split, bounds)
     seconds = time.perf_counter() - began
     checked, times = normalise(evaluations, len(x), problem.name)
     return checked, times, seconds
@@ -206,18 +209,19 @@ class PooledEvaluator(Evaluator):
         self._next_job = 0
 
     def chunks(
-        self, x: torch.Tensor, split: Split = "search"
+        self, x: torch.Tensor, split: Split = "search", bounds: np.ndarray | None = None
     ) -> Iterator[tuple[int, Evaluations, dict[str, np.ndarray], float]]:
         """As `Evaluator.chunks`, one candidate at a time; a consumer that stops early leaves the rest unfinished."""
         if len(x) == 1:
-            yield from super().chunks(x, split)
+            yield from super().chunks(x, split, bounds)
             return
         first, sent, given = self._next_job, 0, 0
         self._next_job += len(x)
         finished: dict[int, Completion] = {}
         while given < len(x):
             while sent < len(x) and self.pool.free:
-                self.pool.submit(first + sent, x[sent : sent + 1], split)
+                row = slice(sent, sent + 1)
+                self.pool.submit(first + sent, x[row], split, None if bounds is None else bounds[row])
                 sent += 1
             finished.update((done.job - first, done) for done in self.pool.collect())  # of an earlier batch: < 0
             while given in finished:

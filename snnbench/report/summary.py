@@ -34,6 +34,9 @@ def summary(result: RunResult, objectives: list[str]) -> str:
         lines.append(
             f"{result.workers['count']} workers, {kind}busy {percent(result.workers['utilisation'])} of the time"
         )
+    if result.early_rejection:
+        left, share = int(result.early_rejection["rejected"]), percent(result.early_rejection["samples"])
+        lines.append(f"{left:,} candidates left as soon as they had lost; {share} of the samples were run")
     if result.reference:
         lines.append(REFERENCE)
     lines.append("")

@@ -134,6 +134,7 @@ def _variant(record: RunRecord) -> str:
     plan = record.plan
     parts = [f"{name}={value}" for name, value in plan.problem_settings]
     parts += [f"constraint {name}" for name in plan.constraints]
+    parts += ["early rejection"] if plan.early_rejection else []
     parts += [f"time limit {plan.time_limit:g} s"] if plan.time_limit is not None else []
     parts += [f"asynchronous, {plan.eval_workers} workers"] if plan.asynchronous else []
     return "; ".join(parts)
