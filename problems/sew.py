@@ -28,7 +28,9 @@ from snnbench.problems.standard import (
     parse_blocks,
     samples_of,
 )
+from snnbench.snn.conversion import IMAGE_BITS, round_image
 from snnbench.snn.gradient import WeightGradient
+from snnbench.snn.layers import Inputs
 from snnbench.snn.population import Decoder, PopulationEvaluator
 from snnbench.snn.rejection import LOOKS, Order, evaluate_bounded, hardest_first
 from snnbench.snn.sew_resnet import SEWConfig, SEWResNet, layer_names
@@ -233,6 +235,8 @@ class SEWProblem(Problem):
                 "steps": self.network.steps,
                 "neuron": self.network.neuron.describe(),
                 "layers": layer_names(self.network),
+                "arithmetic": "folded weights on grids of their outputs on which no float32 sum rounds"
+                + ("" if self.target.steps is not None else "; images on multiples of 2^-8"),
                 "normalisation": f"re-estimated on the first {self.parameters.calibration} search samples",
             },
             "data": {"target": dict(self.target.provenance), "source": dict(self.task.source.provenance)},
@@ -300,10 +304,15 @@ class SEWProblem(Problem):
         return Estimate(preparation, per_sample * (samples + p.calibration), memory, self.dimension)
 
     def _make_evaluator(self, data: DataSet, codec: Decoder, calibration: torch.Tensor) -> PopulationEvaluator:
+        def network_input(pixels: torch.Tensor) -> torch.Tensor:
+            x = data.standardize(data.to_unit(pixels))
+            return x if data.steps is not None else round_image(x)
+
+        inputs = _arriving(data)
         return PopulationEvaluator(
-            lambda: SEWResNet(self.network),
+            lambda: SEWResNet(self.network, inputs),
             codec,
-            lambda pixels: data.standardize(data.to_unit(pixels)),
+            network_input,
             calibration,
             self.parameters.chunk,
             CONFIDENCE,
@@ -337,6 +346,14 @@ class SEWProblem(Problem):
             samples=p.train_samples,
             instance=p.instance,
         )
+
+
+def _arriving(data: DataSet) -> Inputs:
+    """What the first layer is fed with: counts of events in a byte, or standardised pixels on the grid of images."""
+    if data.steps is not None:
+        return Inputs(255.0)
+    largest = max(max(mean, 1.0 - mean) / std for mean, std in zip(data.mean, data.std, strict=True))
+    return Inputs(largest + 2.0**-IMAGE_BITS, 2.0**-IMAGE_BITS, signed=True)
 
 
 class SEWDigits(SEWProblem):

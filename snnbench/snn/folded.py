@@ -8,7 +8,6 @@ All sums are exact (`snnbench.snn.conversion`), so none of this changes a bit of
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from snnbench.snn.conversion import Converted
+from snnbench.snn.grid import exact_convolutions
 from snnbench.snn.readings import Readings, read
 from snnbench.snn.threads import run_all
 from snnbench.snn.vgg import Layer, connect
@@ -131,7 +131,7 @@ class FoldedNetwork:
     def _first(self, images: torch.Tensor) -> tuple[torch.Tensor, float]:
         """Currents (N, F) of the first neurons, positions before channels, and their MACs."""
         first = self.layers[0]
-        with _full_precision(images.device):
+        with exact_convolutions(images.device):
             currents = connect(images, self.network.weights[0], first).permute(0, 2, 3, 1).flatten(1).contiguous()
         pixels = images.ne(0.0).sum(dim=0, dtype=torch.float64).permute(1, 2, 0).flatten()
         return currents, float(pixels @ self._image_fan_out)
@@ -147,7 +147,7 @@ class FoldedNetwork:
         logits, silent = [], []
         rows = max(1, BATCH // (self._widest * n))
         for start in range(0, samples, rows):
-            with _full_precision(currents.device):
+            with exact_convolutions(currents.device):
                 answer, quiet = self._batch(thresholds, decays, currents[start : start + rows], maps, spikes)
             logits.append(answer)
             silent.append(quiet)
@@ -245,14 +245,6 @@ def fan_out(weight: torch.Tensor, shape: tuple[int, int, int], target: Layer | N
         return present.sum(dim=0).view(shape).permute(1, 2, 0).flatten()
     outputs = present.new_ones(1, weight.shape[0], *shape[1:])
     return F.conv_transpose2d(outputs, present, padding=1)[0].permute(1, 2, 0).flatten()
-
-
-def _full_precision(device: torch.device) -> AbstractContextManager[None]:
-    """On a GPU, convolutions without TF32, whose 10 bits would make sums inexact."""
-    if device.type == "cpu":
-        return nullcontext()
-    context: AbstractContextManager[None] = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-    return context
 
 
 class _Matrix:

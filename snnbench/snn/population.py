@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from snnbench.snn.energy import EnergyModel
+from snnbench.snn.grid import exact_convolutions
 from snnbench.snn.layers import folded_finite, set_mode
 from snnbench.snn.readings import Readings, read
 from snnbench.snn.tally import Tally
@@ -38,8 +39,8 @@ class PopulationEvaluator:
     has none of its own, and those of either parent are wrong for it), folded into the convolutions, and then used
     on whatever split is evaluated.
 
-    A candidate's result depends on that candidate, the images and the chunk size only: not on the other
-    candidates, and on a CPU not on the number of cores.
+    A candidate's result depends on that candidate and the images only: not on other candidates or the number of cores,
+    and where the network sums exactly (`snnbench.snn.grid`) neither on the chunk size.
 
     Parameters
     ----------
@@ -113,7 +114,8 @@ class PopulationEvaluator:
         logits, silent, total = [], [], Tally()
         for start in range(0, len(images), self.chunk):
             tally = Tally()
-            logits.append(replica[0](self._input(images[start : start + self.chunk]), tally))
+            with exact_convolutions(self.device):
+                logits.append(replica[0](self._input(images[start : start + self.chunk]), tally))
             assert tally.silent is not None
             silent.append(tally.silent)
             total.add(tally)
@@ -152,14 +154,16 @@ class PopulationEvaluator:
         network, vector = replica
         self.codec.decode(x, out=vector)
         set_mode(network, "calibrate")
-        network(self._input(self.calibration))
+        with exact_convolutions(self.device):
+            network(self._input(self.calibration))
         set_mode(network, "folded")
         return folded_finite(network)
 
     @torch.inference_mode()
     def _run(self, network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> tuple[Readings, Tally]:
         tally = Tally()
-        logits = network(self._input(images), tally)
+        with exact_convolutions(self.device):
+            logits = network(self._input(images), tally)
         assert tally.silent is not None
         return read(logits, labels, tally.silent, self.confidence), tally
 

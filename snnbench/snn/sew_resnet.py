@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from snnbench.snn.layers import ConvNorm, Readout
+from snnbench.snn.layers import ConvNorm, Inputs, Readout
 from snnbench.snn.neuron import LIF, NeuronConfig
 from snnbench.snn.tally import Tally
 
@@ -46,14 +46,21 @@ class SEWConfig:
 class Block(nn.Module):
     """Two convolutions with neurons, and an ADD shortcut."""
 
-    def __init__(self, name: str, in_channels: int, channels: int, stride: int, neuron: NeuronConfig) -> None:
+    def __init__(
+        self, name: str, in_channels: int, channels: int, stride: int, neuron: NeuronConfig, most: int
+    ) -> None:
         super().__init__()
         self.name = name
-        self.conv1, self.neuron1 = ConvNorm(in_channels, channels, 3, stride), LIF(neuron)
-        self.conv2, self.neuron2 = ConvNorm(channels, channels, 3), LIF(neuron)
+        inputs = Inputs(most)
+        self.conv1, self.neuron1 = ConvNorm(in_channels, channels, 3, stride, inputs), LIF(neuron)
+        self.conv2, self.neuron2 = ConvNorm(channels, channels, 3, inputs=Inputs(1.0)), LIF(neuron)
         self.shortcut: ConvNorm | None = None
         if stride != 1 or in_channels != channels:
-            self.shortcut, self.shortcut_neuron = ConvNorm(in_channels, channels, 1, stride), LIF(neuron)
+            self.shortcut, self.shortcut_neuron = ConvNorm(in_channels, channels, 1, stride, inputs), LIF(neuron)
+
+    def most(self, arriving: int) -> int:
+        """The largest count of spikes that leaves, where at most `arriving` arrive."""
+        return 1 + (1 if self.shortcut is not None else arriving)
 
     def forward(self, x: torch.Tensor, tally: Tally | None = None, source: str = "") -> torch.Tensor:
         """Spike counts (T, N, C, H, W) to spike counts; `source` is what the tally knows x as."""
@@ -78,6 +85,8 @@ class SEWResNet(nn.Module):
     ----------
     config
         Its shape.
+    images
+        What images are made of, if they are on a grid; counts of spikes are in any case.
 
     Examples
     --------
@@ -86,19 +95,19 @@ class SEWResNet(nn.Module):
     torch.Size([4, 5, 10])
     """
 
-    def __init__(self, config: SEWConfig) -> None:
+    def __init__(self, config: SEWConfig, images: Inputs | None = None) -> None:
         super().__init__()
         self.config = config
-        self.stem, self.stem_neuron = ConvNorm(config.channels, config.width, 3), LIF(config.neuron)
-        blocks, channels = [], config.width
+        self.stem, self.stem_neuron = ConvNorm(config.channels, config.width, 3, inputs=images), LIF(config.neuron)
+        blocks, channels, most = [], config.width, 1
         for stage, count in enumerate(config.blocks):
             for i in range(count):
                 stride = 2 if stage > 0 and i == 0 else 1
                 target = config.width * 2**stage
-                blocks.append(Block(f"stage{stage + 1}.{i}", channels, target, stride, config.neuron))
-                channels = target
+                blocks.append(Block(f"stage{stage + 1}.{i}", channels, target, stride, config.neuron, most))
+                channels, most = target, blocks[-1].most(most)
         self.blocks = nn.ModuleList(blocks)
-        self.readout = Readout(channels, config.classes)
+        self.readout = Readout(channels, config.classes, most)
         for module in self.modules():
             # On the device "meta", which has no values, this would import torch's compiler: two seconds.
             if isinstance(module, nn.Conv2d) and not module.weight.is_meta:

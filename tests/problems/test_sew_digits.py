@@ -11,6 +11,7 @@ from snnbench.data.loading import load
 from snnbench.errors import UsageError
 from snnbench.problem import Split
 from snnbench.problems.sew import SEWDigits
+from snnbench.snn.conversion import round_image
 from snnbench.snn.sew_resnet import SEWResNet
 from snnbench.snn.tally import Tally
 from snnbench.snn.weights import load_tensors
@@ -57,11 +58,11 @@ def by_hand(config, tensors, data, calibration: int, split: Split) -> tuple[floa
             module.register_forward_pre_hook(lambda m, x: seen.__setitem__(m, x[0].numel() // x[0].shape[1]))
     first = data.split("search")[0][:calibration]
     with torch.no_grad():
-        network.train()(data.standardize(data.to_unit(first)))
+        network.train()(round_image(data.standardize(data.to_unit(first))))
         for module, n in seen.items():
             module.running_var.mul_((n - 1) / n)  # it keeps the unbiased variance, and normalises by the other
         images, labels = data.split(split)
-        answers = network.eval()(data.standardize(data.to_unit(images))).mean(dim=0)
+        answers = network.eval()(round_image(data.standardize(data.to_unit(images)))).mean(dim=0)
     error = 1 - (answers.argmax(dim=1) == labels).double().mean()
     return float(error), float(nn.functional.cross_entropy(answers, labels))
 
