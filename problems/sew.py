@@ -28,9 +28,8 @@ from snnbench.problems.standard import (
     parse_blocks,
     samples_of,
 )
-from snnbench.snn.conversion import IMAGE_BITS, round_image
+from snnbench.snn.arrivals import arriving, network_input
 from snnbench.snn.gradient import WeightGradient
-from snnbench.snn.layers import Inputs
 from snnbench.snn.population import Decoder, PopulationEvaluator
 from snnbench.snn.rejection import LOOKS, Order, evaluate_bounded, hardest_first
 from snnbench.snn.sew_resnet import SEWConfig, SEWResNet, layer_names
@@ -208,6 +207,11 @@ class SEWProblem(Problem):
         return evaluate_bounded(self._evaluator, x, images, labels, bounds, metric, self._order)
 
     @property
+    def strategy(self) -> str:
+        """``convolution`` or ``lookup`` (`snnbench.snn.native`)."""
+        return self._evaluator.strategy
+
+    @property
     def samples(self) -> int:
         """Samples of the search split that one evaluation uses, calibration apart."""
         return len(self._samples["search"][1])
@@ -304,19 +308,16 @@ class SEWProblem(Problem):
         return Estimate(preparation, per_sample * (samples + p.calibration), memory, self.dimension)
 
     def _make_evaluator(self, data: DataSet, codec: Decoder, calibration: torch.Tensor) -> PopulationEvaluator:
-        def network_input(pixels: torch.Tensor) -> torch.Tensor:
-            x = data.standardize(data.to_unit(pixels))
-            return x if data.steps is not None else round_image(x)
-
-        inputs = _arriving(data)
+        inputs = arriving(data)
         return PopulationEvaluator(
             lambda: SEWResNet(self.network, inputs),
             codec,
-            network_input,
+            network_input(data),
             calibration,
             self.parameters.chunk,
             CONFIDENCE,
             ENERGY,
+            self.context.strategy,
         )
 
     def _network_input(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -346,14 +347,6 @@ class SEWProblem(Problem):
             samples=p.train_samples,
             instance=p.instance,
         )
-
-
-def _arriving(data: DataSet) -> Inputs:
-    """What the first layer is fed with: counts of events in a byte, or standardised pixels on the grid of images."""
-    if data.steps is not None:
-        return Inputs(255.0)
-    largest = max(max(mean, 1.0 - mean) / std for mean, std in zip(data.mean, data.std, strict=True))
-    return Inputs(largest + 2.0**-IMAGE_BITS, 2.0**-IMAGE_BITS, signed=True)
 
 
 class SEWDigits(SEWProblem):

@@ -38,12 +38,15 @@ class Context:
         Where downloads and checkpoints are kept.
     progress
         Called with (stage, done, total) during long preparations.
+    strategy
+        How networks are run, of problems that know several ways; all give the same results. ``auto`` for the fastest.
     """
 
     device: torch.device = torch.device("cpu")
     data_dir: Path | None = None
     cache_dir: Path = field(default_factory=default_cache)
     progress: Progress = silent_progress
+    strategy: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -243,6 +246,11 @@ class Problem(ABC):
         No algorithm sees them. They go into the record and are shown beside results.
         """
         return {}
+
+    @property
+    def strategy(self) -> str | None:
+        """How networks were run, for the record, of problems that know several ways (`Context.strategy`)."""
+        return None
 
     @property
     def samples(self) -> int:

@@ -21,11 +21,15 @@ def _run(args: argparse.Namespace) -> int:
     from snnbench.experiment.environment import environment
     from snnbench.registry import entries
     from snnbench.report.text import size
+    from snnbench.snn import native
 
     cache = default_cache()
     existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
     facts = environment(torch.device("cuda:0") if torch.cuda.is_available() else None)
     held = sum(file.stat().st_size for file in cache.rglob("*") if file.is_file()) if cache.exists() else 0
+    facts["evaluation"] = {
+        "table lookup": "compiled" if native.available() else "no C compiler that works: convolutions instead"
+    }
     facts["folders"] = {
         "cache": str(cache),
         "cache size": size(held),

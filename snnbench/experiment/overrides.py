@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from snnbench.errors import UsageError, unknown
 from snnbench.parameters import param, resolve
@@ -16,6 +16,9 @@ class EvaluationParameters:
     """How candidates are evaluated and recorded; nothing here changes a result."""
 
     chunk: int | None = param(None, "candidates per call of the problem; None adapts it to chunk_seconds", low=1)
+    strategy: Literal["auto", "convolution", "lookup"] = param(
+        "auto", "how networks are run, of problems that know several ways; auto measures which is fastest here"
+    )
     chunk_seconds: float = param(0.7, "seconds that one call of the problem should take", low=0.001, source="ours")
     flush_seconds: float = param(5.0, "seconds between two writes of the record, at least", low=0.0, source="ours")
 

@@ -207,7 +207,8 @@ def plans(
 def build_problem(plan: RunPlan, context: Context | None = None) -> Problem:
     """The plan's problem on the plan's device, not yet prepared."""
     kind = registry.load("problem", plan.problem)
-    context = replace(context or Context(), device=resolve_device(plan.device))
+    strategy = dict(plan.evaluation_settings).get("strategy", "auto")
+    context = replace(context or Context(), device=resolve_device(plan.device), strategy=strategy)
     parameters = resolve(kind.Parameters, dict(plan.problem_settings), registry.display_name("problem", plan.problem))
     problem: Problem = kind(parameters, plan.objectives, context, plan.constraints)
     return problem

@@ -182,6 +182,8 @@ class Session:
             if ended is None:
                 raise Interrupted(self.directory, self.log.stored, self.stop.number)
             charged = {"charged_samples": search.charged} if search.charged else {}
+            if self.problem.strategy is not None:
+                self.record.content["evaluation"] = {"strategy": self.problem.strategy}
             spared = {"early_rejection": self._spared()} if self.plan.early_rejection else {}
             self.record.save(stop=ended, evaluations=search.told, **charged, **spared)
             self._recommend(search, start)

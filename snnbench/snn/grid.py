@@ -22,7 +22,7 @@ def on_grid(
     step: float = 1.0,
     signed: bool = False,
     spare: int = 0,
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Move weights and biases to the nearest points of their grids.
 
     Parameters
@@ -42,23 +42,53 @@ def on_grid(
 
     Returns
     -------
-    torch.Tensor, torch.Tensor
-        Weights and biases. What is not finite stays so.
+    torch.Tensor, torch.Tensor, torch.Tensor
+        Weights, biases, and the unit (O,) that all sums of an output are multiples of. What is not finite stays so.
 
     Examples
     --------
-    >>> weight, bias = on_grid(torch.tensor([[0.1, 0.2]]), torch.tensor([0.3]), largest=1.0)
+    >>> weight, bias, _ = on_grid(torch.tensor([[0.1, 0.2]]), torch.tensor([0.3]), largest=1.0)
     >>> (weight * 2**23).frac().any(), (weight[0, 0] + weight[0, 1]) + bias == (bias + weight[0, 1]) + weight[0, 0]
     (tensor(False), tensor([True]))
     """
     flat = weight.flatten(1).double()
-    positive, negative = flat.clamp(min=0.0).sum(dim=1), -flat.clamp(max=0.0).sum(dim=1)
-    reach = (positive + negative if signed else torch.maximum(positive, negative)) * largest + bias.double().abs()
+    reach = flat.abs().sum(dim=1)
+    if not signed:  # the positive weights alone, or the negative ones
+        reach = (reach + flat.sum(dim=1).abs()) / 2
+    reach = reach * largest + bias.double().abs()
     # reach < 2^exponent; what is not finite is left to be found out by the values themselves.
     exponent = torch.frexp(torch.nan_to_num(reach, nan=1.0, posinf=1.0).clamp(2.0**-60, 2.0**60)).exponent
     unit = _power(exponent - BITS + spare)
     grid = (unit / step).view(-1, *[1] * (weight.ndim - 1))
-    return (weight / grid).round_().mul_(grid), (bias / unit).round_().mul_(unit)
+    return (weight / grid).round_().mul_(grid), (bias / unit).round_().mul_(unit), unit
+
+
+def moments(rows: torch.Tensor, unit: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sums of columns, and of their squares, in units; exact but for one rounding of the latter.
+
+    A value of 24 bits has a square of 48, and 32 of these have a sum of 53, which float64 holds. Such sums are added up
+    in two parts, above and below 2^26. So these do not depend on any order, either.
+
+    Parameters
+    ----------
+    rows
+        (R, C) float32, multiples of their column's unit.
+    unit
+        (C,) powers of two.
+
+    Returns
+    -------
+    torch.Tensor, torch.Tensor
+        (C,) float64 each.
+    """
+    values = rows.double() / unit
+    squares = values.square()
+    rest = -len(rows) % 32
+    if rest:
+        squares = torch.cat([squares, squares.new_zeros(rest, squares.shape[1])])
+    blocks = squares.view(-1, 32, squares.shape[1]).sum(dim=1)
+    high = (blocks * 2.0**-26).floor()
+    return values.sum(dim=0), high.sum(dim=0) * 2.0**26 + (blocks - high * 2.0**26).sum(dim=0)
 
 
 def exact_convolutions(device: torch.device) -> AbstractContextManager[None]:

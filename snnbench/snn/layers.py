@@ -4,6 +4,7 @@ Both act on sequences (T, N, ...) with time folded into the batch, and report to
 so that synaptic operations can be counted without running anything twice.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,10 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from snnbench.snn.grid import on_grid
+from snnbench.snn.grid import moments, on_grid
 from snnbench.snn.tally import Tally
 
 Mode = Literal["batch", "calibrate", "folded"]
+Moments = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class ConvNorm(nn.Module):
         self.mode: Mode = "batch"
         self._weight: torch.Tensor | None = None
         self._bias: torch.Tensor | None = None
+        self._unit: torch.Tensor | None = None
 
     def forward(self, x: torch.Tensor, tally: Tally | None = None, source: str = "") -> torch.Tensor:
         """(T, N, C, H, W) to (T, N, C', H', W'). `source` names in the tally the spikes that x consists of."""
@@ -68,19 +71,24 @@ class ConvNorm(nn.Module):
         if self.mode == "folded":
             y = F.conv2d(flat, self._weight, self._bias, self.conv.stride, self.conv.padding)  # type: ignore[arg-type]
         elif self.mode == "calibrate":
-            y = self._calibrate(flat)
+            weight = self.raw().contiguous(memory_format=torch.channels_last)
+            y = self.normalise(F.conv2d(flat, weight, None, self.conv.stride, self.conv.padding))
         else:
             y = self.norm(self.conv(flat))
         return y.unflatten(0, x.shape[:2])
 
-    def _calibrate(self, x: torch.Tensor) -> torch.Tensor:
-        """Normalise (R, C, H, W) by its own statistics, keep them, fold them in."""
-        weight, _ = self._on_grid(self.conv.weight, torch.zeros_like(self.norm.bias))
-        y = F.conv2d(x, weight.contiguous(memory_format=torch.channels_last), None, self.conv.stride, self.conv.padding)
-        # In float64 sums of values on a grid are exact, and those of their squares good to the 16th digit.
-        rows = y.permute(0, 2, 3, 1).reshape(-1, y.shape[1]).double()
-        mean = rows.sum(dim=0) / len(rows)
-        variance = (rows.square().sum(dim=0) / len(rows) - mean.square()).clamp_(min=0.0)
+    def raw(self) -> torch.Tensor:
+        """(C', C, K, K) The convolution's own weights, on their grid: what is run to calibrate."""
+        weight, _, self._unit = self._on_grid(self.conv.weight, torch.zeros_like(self.norm.bias))
+        return weight
+
+    def normalise(self, y: torch.Tensor, moments: Moments = moments) -> torch.Tensor:
+        """Normalise what `raw` made, (R, C', H', W'), in place by its own statistics, keep these, and fold them in."""
+        unit = self._unit
+        assert unit is not None
+        rows = y.permute(0, 2, 3, 1).reshape(-1, y.shape[1])
+        total, squares = (part / len(rows) for part in moments(rows, unit))
+        mean, variance = total * unit, (squares - total.square()).clamp_(min=0.0) * unit.double().square()
         self.norm.running_mean.copy_(mean)  # type: ignore[union-attr]
         self.norm.running_var.copy_(variance)  # type: ignore[union-attr]
         scale, shift = self.fold()
@@ -99,14 +107,14 @@ class ConvNorm(nn.Module):
         exact = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()  # type: ignore[union-attr]
         scale = exact.to(norm.weight.dtype)
         shift = (norm.bias - norm.running_mean * exact).to(norm.weight.dtype)  # type: ignore[operator]
-        weight, bias = self._on_grid(self.conv.weight * scale[:, None, None, None], shift)
+        weight, bias, _ = self._on_grid(self.conv.weight * scale[:, None, None, None], shift)
         # Channels last is 1.5 to 6 times faster for the small convolutions of a spiking network on a CPU.
         self._weight, self._bias = weight.contiguous(memory_format=torch.channels_last), bias
         return scale, shift
 
-    def _on_grid(self, weight: torch.Tensor, bias: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _on_grid(self, weight: torch.Tensor, bias: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         if self.inputs is None or weight.dtype != torch.float32:
-            return weight, bias
+            return weight, bias, torch.ones_like(bias)
         return on_grid(weight.detach(), bias.detach(), self.inputs.largest, self.inputs.step, self.inputs.signed)
 
 
@@ -124,19 +132,19 @@ class Readout(nn.Module):
 
     def forward(self, x: torch.Tensor, tally: Tally | None = None) -> torch.Tensor:
         """(T, N, C, H, W) to logits (T, N, K)."""
-        exact = self.mode == "folded" and self.largest is not None and x.dtype == torch.float32
-        pooled = x.sum(dim=(3, 4)) if exact else x.mean(dim=(3, 4))
+        return self.answer(x.sum(dim=(3, 4)), x.shape[3] * x.shape[4], tally)
+
+    def answer(self, sums: torch.Tensor, area: int, tally: Tally | None = None) -> torch.Tensor:
+        """Sums over an image of `area` positions (T, N, C) to logits (T, N, K)."""
         if tally is not None:
-            tally.connection(self.fc, pooled.flatten(0, 1), analog=True)
-            tally.silent = pooled.sum(dim=(0, 2)).eq(0.0)
-        if not exact:
-            logits: torch.Tensor = self.fc(pooled)
+            tally.connection(self.fc, sums.flatten(0, 1), analog=True)
+            tally.silent = sums.sum(dim=(0, 2)).eq(0.0)
+        if self.mode != "folded" or self.largest is None or sums.dtype != torch.float32:
+            logits: torch.Tensor = self.fc(sums / area)
             return logits
-        assert self.largest is not None
-        area = x.shape[3] * x.shape[4]
         # Sums over up to 16 steps are exact, too.
-        weight, bias = on_grid(self.fc.weight / area, self.fc.bias, self.largest * area, spare=4)
-        return F.linear(pooled, weight, bias)
+        weight, bias, _ = on_grid(self.fc.weight / area, self.fc.bias, self.largest * area, spare=4)
+        return F.linear(sums, weight, bias)
 
 
 def folded_finite(network: nn.Module) -> bool:

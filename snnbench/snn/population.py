@@ -1,5 +1,7 @@
 """Evaluating a population: many weight vectors, one network definition, one data set."""
 
+import threading
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -9,10 +11,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from snnbench.errors import UsageError
+from snnbench.snn import native
 from snnbench.snn.energy import EnergyModel
 from snnbench.snn.grid import exact_convolutions
 from snnbench.snn.layers import folded_finite, set_mode
 from snnbench.snn.readings import Readings, read
+from snnbench.snn.sew_resnet import SEWResNet
 from snnbench.snn.tally import Tally
 from snnbench.snn.temporal_consistency import ETC_WEIGHT
 from snnbench.snn.threads import run_all, workers
@@ -58,6 +63,18 @@ class PopulationEvaluator:
         Softmax probability for the early exit.
     energy
         The energy model.
+    strategy
+        How networks are run: ``convolution``, ``lookup`` (`snnbench.snn.native`), or ``auto`` for what is faster here.
+
+    Attributes
+    ----------
+    strategy : str
+        The one in use; ``auto`` until a candidate was evaluated. All give the same bits.
+
+    Raises
+    ------
+    UsageError
+        In an evaluation, if the network or this machine does not allow the strategy.
     """
 
     def __init__(
@@ -69,7 +86,9 @@ class PopulationEvaluator:
         chunk: int,
         confidence: float,
         energy: EnergyModel,
+        strategy: str = "auto",
     ) -> None:
+        self.strategy, self._choosing = strategy, threading.Lock()
         self.codec, self.prepare_images, self.calibration = codec, prepare_images, calibration
         self.chunk, self.confidence, self.energy = chunk, confidence, energy
         self.device = calibration.device
@@ -114,8 +133,7 @@ class PopulationEvaluator:
         logits, silent, total = [], [], Tally()
         for start in range(0, len(images), self.chunk):
             tally = Tally()
-            with exact_convolutions(self.device):
-                logits.append(replica[0](self._input(images[start : start + self.chunk]), tally))
+            logits.append(self.forward(replica[0], self._input(images[start : start + self.chunk]), tally))
             assert tally.silent is not None
             silent.append(tally.silent)
             total.add(tally)
@@ -154,24 +172,58 @@ class PopulationEvaluator:
         network, vector = replica
         self.codec.decode(x, out=vector)
         set_mode(network, "calibrate")
-        with exact_convolutions(self.device):
-            network(self._input(self.calibration))
+        self.forward(network, self._input(self.calibration))
         set_mode(network, "folded")
         return folded_finite(network)
 
     @torch.inference_mode()
     def _run(self, network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> tuple[Readings, Tally]:
         tally = Tally()
-        with exact_convolutions(self.device):
-            logits = network(self._input(images), tally)
+        logits = self.forward(network, self._input(images), tally)
         assert tally.silent is not None
         return read(logits, labels, tally.silent, self.confidence), tally
+
+    @torch.inference_mode()
+    def forward(self, network: nn.Module, x: torch.Tensor, tally: Tally | None = None) -> torch.Tensor:
+        """Logits (T, N, K) of a network for its input, by the strategy in use; the first time, the choice of one."""
+        if self.strategy == "auto":
+            with self._choosing:
+                if self.strategy == "auto":
+                    self.strategy = faster(network, x) if self.device.type == "cpu" else "convolution"
+        if self.strategy == "lookup":
+            if self.device.type != "cpu" or not (isinstance(network, SEWResNet) and native.suits(network)):
+                raise UsageError("the strategy lookup does not suit this network or device; use auto")
+            if not native.available():
+                raise UsageError("the strategy lookup needs a C compiler (cc, gcc or clang); use auto")
+            return native.forward(network, x, tally)
+        with exact_convolutions(self.device):
+            logits: torch.Tensor = network(x, tally)
+        return logits
 
     def _input(self, images: torch.Tensor) -> torch.Tensor:
         x = self.prepare_images(images)
         if x.ndim == 5:  # frames: the layout holds for the steps one after the other
             return x.movedim(-3, -1).contiguous().movedim(-1, -3)
         return x.contiguous(memory_format=torch.channels_last)
+
+
+def faster(network: nn.Module, x: torch.Tensor, samples: int = 32) -> str:
+    """``lookup`` or ``convolution``, whichever takes less time for some samples of an input.
+
+    The mode of the network is left as it is, but in mode "calibrate" its statistics become those of these samples.
+    """
+    if not (isinstance(network, SEWResNet) and native.suits(network) and native.available()):
+        return "convolution"
+    few = x[:, :samples] if x.ndim == 5 else x[:samples]
+    seconds = {}
+    for name, run in (("convolution", network), ("lookup", partial(native.forward, network))):
+        times = []
+        for _ in range(3):
+            began = time.perf_counter()
+            run(few)
+            times.append(time.perf_counter() - began)
+        seconds[name] = min(times)
+    return min(seconds, key=seconds.__getitem__)
 
 
 def summarise(

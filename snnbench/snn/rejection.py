@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from snnbench.snn.grid import exact_convolutions
 from snnbench.snn.population import PopulationEvaluator, summarise
 from snnbench.snn.readings import Readings, read
 from snnbench.snn.tally import Tally
@@ -126,8 +125,7 @@ def _measure(
     logits, silent = [], []
     for first, last in pairwise(_stops(order, bound, len(labels), LOOKS[metric], evaluator.chunk)):
         chosen, tally = order.samples[first:last], Tally()
-        with exact_convolutions(evaluator.device):
-            logits.append(network(evaluator._input(images[chosen]), tally))
+        logits.append(evaluator.forward(network, evaluator._input(images[chosen]), tally))
         assert tally.silent is not None
         silent.append(tally.silent)
         seen.append((read(logits[-1], labels[chosen], tally.silent, evaluator.confidence), tally))

@@ -24,6 +24,10 @@ class _Arrivals:
     ones: torch.Tensor | None = None
     others: torch.Tensor | None = None
 
+    def include(self, ones: torch.Tensor | None, others: torch.Tensor | None) -> None:
+        """Add maps."""
+        self.ones, self.others = _add(self.ones, ones), _add(self.others, others)
+
 
 @dataclass
 class Tally:
@@ -49,8 +53,7 @@ class Tally:
         """Record the binary output (T, N, ...) of a neuron layer."""
         per_step = _sum_rows(spikes)  # (T, ...), exact in float32 up to 2^24 samples
         count = per_step.flatten(1).sum(dim=1, dtype=torch.float64)
-        self.spikes[name] = self.spikes[name] + count if name in self.spikes else count
-        self.neurons[name] = per_step[0].numel()
+        self.fired(name, count, per_step[0].numel())
         self._maps[name] = _Arrivals(per_step.sum(dim=0))
 
     def connection(self, module: nn.Module, x: torch.Tensor, source: str = "", analog: bool = False) -> None:
@@ -75,9 +78,16 @@ class Tally:
             size = x.abs()
             ones = _sum_rows(torch.eq(size, 1.0, out=torch.empty_like(size)))
             arrivals = _Arrivals(ones, _sum_rows(torch.gt(size, 0.0, out=size)).sub_(ones))
-        seen = self._arrivals.setdefault(module, _Arrivals())
-        seen.ones = _add(seen.ones, arrivals.ones)
-        seen.others = _add(seen.others, arrivals.others)
+        self.arrived(module, arrivals.ones, arrivals.others)
+
+    def arrived(self, module: nn.Module, ones: torch.Tensor | None, others: torch.Tensor | None) -> None:
+        """Record what arrived at a connection as maps (C, H, W) or (F,), counted elsewhere."""
+        self._arrivals.setdefault(module, _Arrivals()).include(ones, others)
+
+    def fired(self, name: str, spikes: torch.Tensor, neurons: int) -> None:
+        """Record the spikes (T,) of a neuron layer, counted elsewhere."""
+        self.spikes[name] = self.spikes[name] + spikes if name in self.spikes else spikes
+        self.neurons[name] = neurons
 
     def counts(self, name: str, x: torch.Tensor) -> None:
         """Record sums of spikes (T, N, ...), whole numbers >= 0, that connections will name as their source."""
@@ -92,9 +102,7 @@ class Tally:
             self.spikes[name] = self.spikes[name] + spikes if name in self.spikes else spikes
         self.neurons |= other.neurons
         for module, arrivals in other._arrivals.items():
-            seen = self._arrivals.setdefault(module, _Arrivals())
-            seen.ones = _add(seen.ones, arrivals.ones)
-            seen.others = _add(seen.others, arrivals.others)
+            self.arrived(module, arrivals.ones, arrivals.others)
 
     def operations(self) -> tuple[float, float]:
         """Effective ACs and MACs, summed over samples and steps."""

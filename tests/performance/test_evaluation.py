@@ -16,7 +16,9 @@ from snnbench.algorithm import Task
 from snnbench.parameters import resolve
 from snnbench.problem import Context
 from snnbench.problems.sew import SEWDigits
+from snnbench.snn.conversion import round_image
 from snnbench.snn.energy import HOROWITZ_45NM
+from snnbench.snn.layers import Inputs
 from snnbench.snn.population import PopulationEvaluator
 from snnbench.snn.sew_resnet import SEWConfig, SEWResNet
 from snnbench.snn.weights import Codec, flatten
@@ -45,7 +47,7 @@ def interleaved(jobs: dict[str, Callable[[], object]]) -> dict[str, float]:
 
 
 def to_input(pixels: torch.Tensor) -> torch.Tensor:
-    return (pixels.float() / 16 - 0.3056) / 0.3765
+    return round_image((pixels.float() / 16 - 0.3056) / 0.3765)
 
 
 class Reference(nn.Module):
@@ -85,7 +87,13 @@ def test_population_against_a_plain_spikingjelly_loop(spikingjelly):
     sizes = tuple(p.numel() for p in network.parameters())
     codec = Codec(flatten(network), sizes, (0.02,) * len(sizes))
     population = torch.randn(MEMBERS, len(codec.centre), generator=generator)
-    ours = PopulationEvaluator(lambda: SEWResNet(CONFIG), codec, to_input, images[:128], 500, 0.9, HOROWITZ_45NM)
+    inputs = Inputs(2.0, 2.0**-8, signed=True)
+    ours, plain = (
+        PopulationEvaluator(
+            lambda: SEWResNet(CONFIG, inputs), codec, to_input, images[:128], 500, 0.9, HOROWITZ_45NM, strategy
+        )
+        for strategy in ("auto", "convolution")
+    )
 
     reference = Reference(spikingjelly)
     assert sum(p.numel() for p in reference.parameters()) == len(codec.centre)
@@ -112,11 +120,18 @@ def test_population_against_a_plain_spikingjelly_loop(spikingjelly):
                 accuracies.append(float((answers.argmax(dim=1) == labels).float().mean()))
         return accuracies
 
-    medians = interleaved({"ours": lambda: ours.evaluate(population, images, labels), "loop": loop})
+    medians = interleaved(
+        {
+            "ours": lambda: ours.evaluate(population, images, labels),
+            "convolution": lambda: plain.evaluate(population, images, labels),
+            "loop": loop,
+        }
+    )
     each = {name: 1e3 * value / MEMBERS for name, value in medians.items()}
     print(
         f"\npopulation of {MEMBERS}, {SAMPLES} samples, {torch.get_num_threads()} threads: "
-        f"{each['ours']:.1f} ms per candidate with calibration and all metrics, "
+        f"{each['ours']:.1f} ms per candidate with calibration and all metrics ({ours.strategy}; by convolution "
+        f"{each['convolution']:.1f} ms), "
         f"SpikingJelly loop {each['loop']:.1f} ms with accuracy only; {each['loop'] / each['ours']:.2f} times as fast"
     )
 

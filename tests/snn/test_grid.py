@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from snnbench.snn.grid import exact_convolutions, on_grid
+from snnbench.snn.grid import exact_convolutions, moments, on_grid
 from snnbench.snn.layers import ConvNorm, Inputs, Readout, set_mode
 from snnbench.snn.sew_resnet import SEWConfig, SEWResNet
 
@@ -19,7 +19,7 @@ def drawn(*shape, seed=0, scale=1.0):
     [(72, 1, 1.0, False), (4608, 7, 1.0, False), (27, 2.5, 2**-8, True)],
 )
 def test_sums_are_exact_in_any_order(scale, fan_in, largest, step, signed):
-    weight, bias = on_grid(drawn(5, fan_in, scale=scale), drawn(5, seed=1, scale=scale), largest, step, signed)
+    weight, bias, unit = on_grid(drawn(5, fan_in, scale=scale), drawn(5, seed=1, scale=scale), largest, step, signed)
     generator = torch.Generator().manual_seed(2)
     low = -int(largest / step) if signed else 0
     x = step * torch.randint(low, int(largest / step) + 1, (200, fan_in), generator=generator).float()
@@ -32,24 +32,37 @@ def test_sums_are_exact_in_any_order(scale, fan_in, largest, step, signed):
             total += x[:, i, None] * weight[:, i]
         assert torch.equal(total.double(), exact)
     assert torch.equal(F.linear(x, weight, bias).double(), exact)
+    assert not (exact / unit).frac().any()
+    assert (exact / unit).abs().max() <= 2**24
 
 
 def test_the_grid_is_fine():
     weight = drawn(64, 4608)
-    rounded, _ = on_grid(weight, torch.zeros(64), 1.0)
+    rounded, *_ = on_grid(weight, torch.zeros(64), 1.0)
     assert (rounded - weight).abs().max() < 3e-4 * weight.std()
-    small, _ = on_grid(drawn(8, 72), torch.zeros(8), 1.0)
+    small, *_ = on_grid(drawn(8, 72), torch.zeros(8), 1.0)
     assert (small - drawn(8, 72)).abs().max() < 1e-5
 
 
 def test_what_is_zero_or_not_finite_stays_so():
     weight = torch.tensor([[0.0, 0.0], [torch.nan, 1.0], [torch.inf, 1.0], [1e38, -1e38]])
-    rounded, bias = on_grid(weight, torch.tensor([0.0, 1.0, 1.0, torch.nan]), 3.0)
+    rounded, bias, _ = on_grid(weight, torch.tensor([0.0, 1.0, 1.0, torch.nan]), 3.0)
     assert rounded[0].tolist() == [0.0, 0.0]
     assert bias[0] == 0.0
     assert rounded[1, 0].isnan()
     assert not rounded[2, 0].isfinite()
     assert bias[3].isnan()
+
+
+def test_moments_do_not_depend_on_the_order():
+    unit = torch.tensor([2.0**-20, 2.0**3, 1.0])
+    rows = torch.randint(-(2**24), 2**24 + 1, (1001, 3), generator=torch.Generator().manual_seed(0)).float() * unit
+    sums, squares = moments(rows, unit)
+    whole = [[int(v) for v in column] for column in (rows.double() / unit).t().tolist()]
+    assert sums.tolist() == [float(sum(column)) for column in whole]
+    assert squares.tolist() == [float(sum(v * v for v in column)) for column in whole]  # of Python's own integers
+    for order in (torch.arange(1000, -1, -1), torch.randperm(1001)):
+        assert torch.equal(moments(rows[order], unit)[1], squares)
 
 
 def without_onednn(network, x):

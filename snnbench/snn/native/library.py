@@ -1,0 +1,120 @@
+"""``lookup.c``, compiled for this machine where that is possible."""
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+from snnbench.data.folders import default_cache
+
+_FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-shared", "-fPIC")
+_SECONDS = 120
+
+
+class Shape(ctypes.Structure):
+    """Of a convolution: see ``lookup.c``."""
+
+    _fields_ = [(name, ctypes.c_int32) for name in (
+        "steps", "samples", "height", "width", "channels", "bits", "kernel", "stride", "padding", "rows", "columns",
+        "outputs", "bits_out",
+    )]  # fmt: skip
+
+
+class Neuron(ctypes.Structure):
+    """Constants of the neurons."""
+
+    _fields_ = [
+        ("decay", ctypes.c_float),
+        ("threshold", ctypes.c_float),
+        ("reset", ctypes.c_int32),
+        ("at_threshold", ctypes.c_int32),
+    ]
+
+
+class Counts(ctypes.Structure):
+    """Where spikes are counted."""
+
+    _fields_ = [(name, ctypes.c_void_p) for name in ("steps", "map", "ones", "others")]
+
+
+class Output(ctypes.Structure):
+    """Where spikes go."""
+
+    _fields_ = [(name, ctypes.c_void_p) for name in ("add", "counts", "codes")]
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """The compiled functions, or ``None`` where there is no compiler, or it fails.
+
+    Compiled once per source, compiler and processor, into the cache: a folder that must belong to the user and be
+    closed to others, for what is in it is executed.
+    """
+    compiler = next(
+        filter(None, (shutil.which(name) for name in (os.environ.get("CC", ""), "cc", "gcc", "clang"))), None
+    )
+    if compiler is None or os.name != "posix":
+        return None
+    try:
+        source = resources.files(__package__).joinpath("lookup.c").read_bytes()
+        version = subprocess.run([compiler, "--version"], capture_output=True, timeout=_SECONDS, check=True).stdout
+        key = repr((source, version, _FLAGS, platform.machine(), _processor())).encode()
+        folder = default_cache() / "native"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        state = folder.stat()
+        if state.st_uid != os.getuid() or state.st_mode & 0o022:
+            return None
+        path = folder / f"lookup-{hashlib.sha256(key).hexdigest()[:24]}.so"
+        if not path.exists():
+            _compile(compiler, source, path)
+        return _declared(ctypes.CDLL(str(path)))
+    except (OSError, subprocess.SubprocessError, AttributeError):
+        return None
+
+
+def available() -> bool:
+    """Whether there is a compiler that works."""
+    return library() is not None
+
+
+def _compile(compiler: str, source: bytes, path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        written, made = Path(folder, "lookup.c"), Path(folder, "lookup.so")
+        written.write_bytes(source)
+        command = [compiler, *_FLAGS, "-o", str(made), str(written)]
+        subprocess.run(command, capture_output=True, timeout=_SECONDS, check=True)
+        os.replace(made, path)
+
+
+def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
+    pointer, number = ctypes.c_void_p, ctypes.c_int32
+    shape, neuron, output, counts = (ctypes.POINTER(kind) for kind in (Shape, Neuron, Output, Counts))
+    found.convolve_and_fire.argtypes = [shape, neuron, *[pointer] * 3, output, counts]
+    found.convolve.argtypes = [shape, *[pointer] * 3]
+    found.fire_all.argtypes = [shape, neuron, pointer, number, output, counts]
+    found.pool.argtypes = [pointer, number, number, number, pointer]
+    for function in (found.convolve_and_fire, found.convolve, found.fire_all):
+        function.restype, function.errcheck = number, _check  # type: ignore[assignment]
+    found.moments.argtypes = [pointer, ctypes.c_int64, number, *[pointer] * 5]
+    found.pool.restype = found.moments.restype = None
+    return found
+
+
+def _check(code: int, *_: object) -> None:
+    if code:
+        raise MemoryError("no memory for a layer's tables")
+
+
+def _processor() -> str:
+    """What -march=native may depend on: a cache is sometimes shared by machines."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() + platform.node()
+    return "".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))

@@ -1,0 +1,182 @@
+"""SEW-ResNet by table lookup."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from snnbench.snn.layers import ConvNorm
+from snnbench.snn.native.library import Counts, Neuron, Output, Shape, library
+from snnbench.snn.neuron import NeuronConfig
+from snnbench.snn.sew_resnet import Block, SEWResNet
+from snnbench.snn.tally import Tally
+
+_RESETS = {"zero": 0, "subtract": 1, "none": 2}
+_MOST = 15
+
+
+def suits(network: SEWResNet) -> bool:
+    """Whether a network can be run like this with the same bits: exact sums, and products that do not round."""
+    convolutions = [m for m in network.modules() if isinstance(m, ConvNorm)]
+    neuron = network.config.neuron
+    exact = all(m.inputs is not None and m.conv.weight.dtype == torch.float32 for m in convolutions)
+    few = (network.readout.largest or math.inf) <= _MOST
+    whole = network.config.width % 8 == 0
+    return exact and few and whole and _power_of_two(neuron.decay) and neuron.input_scale == 1.0
+
+
+def forward(network: SEWResNet, x: torch.Tensor, tally: Tally | None = None) -> torch.Tensor:
+    """As ``network(x, tally)`` in mode "folded" or "calibrate", for a network that `suits`.
+
+    Parameters
+    ----------
+    network
+        On the CPU.
+    x
+        Images (N, C, H, W) or frames (T, N, C, H, W).
+    tally
+        Where to count.
+
+    Returns
+    -------
+    torch.Tensor
+        Logits (T, N, K).
+    """
+    return _Pass(network, tally).run(x)
+
+
+@dataclass
+class _Spikes:
+    """Counts of spikes, for the layers that follow and for the tally.
+
+    Attributes
+    ----------
+    counts
+        (T, N, H, W, C) bytes.
+    codes
+        (T, N, H, W, G) the same, several channels in a byte.
+    bits
+        Of a count in the codes; 0 without codes.
+    ones, others
+        (C, H, W) how often a count was 1, and how often more.
+    """
+
+    counts: torch.Tensor
+    codes: torch.Tensor | None
+    bits: int
+    ones: torch.Tensor
+    others: torch.Tensor | None = None
+
+
+class _Pass:
+    def __init__(self, network: SEWResNet, tally: Tally | None) -> None:
+        found = library()
+        assert found is not None
+        self.library, self.network, self.tally = found, network, tally
+        self.steps, self.neuron = network.config.steps, _constants(network.config.neuron)
+
+    def run(self, x: torch.Tensor) -> torch.Tensor:
+        stem, frames = self.network.stem, x.ndim == 5
+        if self.tally is not None:
+            self.tally.connection(stem.conv, x.flatten(0, 1) if frames else x, analog=not frames)
+        currents = stem(x if frames else x[None])
+        spikes = self._fire("stem", currents.permute(0, 1, 3, 4, 2).contiguous(), most=1)
+        most = 1
+        for block in self.network.blocks:
+            assert isinstance(block, Block)
+            inner = self._layer(f"{block.name}.neuron1", block.conv1, spikes, most=1)
+            through = spikes
+            if block.shortcut is not None:
+                through = self._layer(f"{block.name}.shortcut", block.shortcut, spikes)
+            most = block.most(most)
+            last = block is self.network.blocks[-1]
+            spikes = self._layer(f"{block.name}.neuron2", block.conv2, inner, through, 0 if last else most)
+        steps, samples, rows, columns, channels = spikes.counts.shape
+        sums = torch.empty(steps, samples, channels)
+        self.library.pool(spikes.counts.data_ptr(), steps * samples, rows * columns, channels, sums.data_ptr())
+        return self.network.readout.answer(sums, rows * columns, self.tally)
+
+    def _layer(self, name: str, connection: ConvNorm, x: _Spikes, add: _Spikes | None = None, most: int = 0) -> _Spikes:
+        """A convolution with its neurons; `most` is the largest count that leaves it for another convolution."""
+        conv = connection.conv
+        if self.tally is not None:
+            self.tally.arrived(conv, x.ones, x.others)
+        assert x.codes is not None
+        samples, height, width, channels = x.counts.shape[1:]
+        kernel, stride, padding = conv.kernel_size[0], conv.stride[0], int(conv.padding[0])
+        rows, columns = ((side + 2 * padding - kernel) // stride + 1 for side in (height, width))
+        size = (rows, columns, conv.out_channels)
+        shape = Shape(self.steps, samples, height, width, channels, x.bits, kernel, stride, padding, *size, _bits(most))
+        if connection.mode == "calibrate":
+            y = torch.empty(self.steps, samples, *size)
+            weight = _taps(connection.raw())
+            self.library.convolve(shape, x.codes.data_ptr(), weight.data_ptr(), y.data_ptr())
+            connection.normalise(y.flatten(0, 1).permute(0, 3, 1, 2), self._moments)
+            return self._fire(name, y, add, most)
+        assert connection._weight is not None
+        assert connection._bias is not None
+        weight, bias = _taps(connection._weight), connection._bias
+        found = _Room(self.steps, samples, size, add, most)
+        self.library.convolve_and_fire(
+            shape, self.neuron, x.codes.data_ptr(), weight.data_ptr(), bias.data_ptr(), found.output, found.counters
+        )
+        return found.spikes(name, self.tally)
+
+    def _moments(self, rows: torch.Tensor, unit: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `snnbench.snn.grid.moments`."""
+        inverse = 1.0 / unit.double()
+        sums = torch.zeros(4, len(inverse), dtype=torch.float64)
+        count, channels = rows.shape
+        self.library.moments(rows.data_ptr(), count, channels, inverse.data_ptr(), *(part.data_ptr() for part in sums))
+        return sums[0], sums[1] * 2.0**26 + sums[2]
+
+    def _fire(self, name: str, currents: torch.Tensor, add: _Spikes | None = None, most: int = 0) -> _Spikes:
+        """Neurons of currents (T, N, H, W, C), or (1, N, H, W, C) at every step."""
+        samples, *size = currents.shape[1:]
+        shape = Shape(self.steps, samples, 0, 0, 0, 1, 0, 0, 0, *size, _bits(most))
+        found = _Room(self.steps, samples, tuple(size), add, most)
+        constant = int(len(currents) == 1 < self.steps)
+        self.library.fire_all(shape, self.neuron, currents.data_ptr(), constant, found.output, found.counters)
+        return found.spikes(name, self.tally)
+
+
+class _Room:
+    """Where a layer writes; it keeps what the pointers point to."""
+
+    def __init__(self, steps: int, samples: int, size: tuple[int, ...], add: _Spikes | None, most: int) -> None:
+        self.bits = _bits(most)
+        self.counts = torch.empty(steps, samples, *size, dtype=torch.uint8)
+        groups = -(-size[-1] * self.bits // 8)
+        self.codes = torch.empty(steps, samples, *size[:-1], groups, dtype=torch.uint8) if self.bits else None
+        self.steps = torch.zeros(steps, dtype=torch.int64)
+        self.maps = torch.zeros(3 if add is not None and most else 1, *size, dtype=torch.int32)
+        self.add = add
+        added = add.counts.data_ptr() if add is not None else None
+        self.output = Output(added, self.counts.data_ptr(), None if self.codes is None else self.codes.data_ptr())
+        self.counters = Counts(self.steps.data_ptr(), *(m.data_ptr() for m in self.maps))
+
+    def spikes(self, name: str, tally: Tally | None) -> _Spikes:
+        """What was written there, told to the tally."""
+        if tally is not None:
+            tally.fired(name, self.steps.double(), self.maps[0].numel())
+        maps = self.maps.permute(0, 3, 1, 2).double()
+        ones, others = (maps[0], None) if len(maps) == 1 else (maps[1], maps[2])
+        return _Spikes(self.counts, self.codes, self.bits, ones, others)
+
+
+def _constants(config: NeuronConfig) -> Neuron:
+    return Neuron(config.decay, config.threshold, _RESETS[config.reset], int(config.at_threshold))
+
+
+def _bits(most: int) -> int:
+    """1, 2 or 4, enough for a count; 0 for none."""
+    return next(bits for bits in (0, 1, 2, 4) if most < 2**bits)
+
+
+def _taps(weight: torch.Tensor) -> torch.Tensor:
+    """(O, C, K, K) to (K, K, C, O)."""
+    return weight.permute(2, 3, 1, 0).contiguous()
+
+
+def _power_of_two(value: float) -> bool:
+    return value > 0.0 and math.frexp(value)[0] == 0.5
