@@ -262,7 +262,7 @@ class ThresholdProblem(Problem):
         images = torch.randn(min(scored, 128), *self.network.shape, generator=generator).to(device)
         (converted,) = run_all(device, [partial(convert, network, images[:1], 100.0)])
         p = self.parameters
-        folded = FoldedNetwork(converted, min(p.steps, TIMED_STEPS), CONFIDENCE, p.span)
+        folded = FoldedNetwork(converted, min(p.steps, TIMED_STEPS), CONFIDENCE, p.span, self.context.strategy)
         thresholds = torch.tensor([converted.thresholds], device=device)
 
         def run(few: int) -> None:
@@ -274,6 +274,11 @@ class ThresholdProblem(Problem):
         memory = sum(w.numel() for w in network.weights) * 8 + min(scored, p.span) * per_sample
         memory += 8 * GROUP * folded.neurons
         return Estimate(preparation, evaluation, memory, self.dimension)
+
+    @property
+    def strategy(self) -> str:
+        """``convolution`` or ``events`` (`snnbench.snn.folded`)."""
+        return self._ready.strategy
 
     @property
     def _ready(self) -> FoldedNetwork:
@@ -297,7 +302,8 @@ class ThresholdProblem(Problem):
         return row | {"ann_latency": np.asarray(float(settled(within)))}
 
     def _fold(self, converted: Converted) -> FoldedNetwork:
-        return FoldedNetwork(converted, self.parameters.steps, CONFIDENCE, self.parameters.span)
+        p = self.parameters
+        return FoldedNetwork(converted, p.steps, CONFIDENCE, p.span, self.context.strategy)
 
     def _split(self, data: DataSet) -> tuple[Samples, dict[Split, Samples]]:
         """What the source learns from, and what candidates are measured on: the search split is cut in two."""

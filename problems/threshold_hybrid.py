@@ -73,9 +73,11 @@ class ThresholdHybridProblem(ThresholdProblem):
                     rows.append(self._diverged(len(labels), split))
                     continue
                 folded = self._fold(tuned)
+                folded.strategy = self._ready.strategy  # what was faster for the one before is for all
                 (counts,) = folded.evaluate(
                     thresholds[i : i + 1], decays[i : i + 1], self.network_input(images), labels
                 )
+                self._ready.strategy = folded.strategy
                 rows.append(self._row(counts, split))
         found = stacked(rows)
         learnt = len(self._learnt[1][: self.parameters.tune_samples or None])

@@ -16,7 +16,7 @@ class EvaluationParameters:
     """How candidates are evaluated and recorded; nothing here changes a result."""
 
     chunk: int | None = param(None, "candidates per call of the problem; None adapts it to chunk_seconds", low=1)
-    strategy: Literal["auto", "convolution", "lookup"] = param(
+    strategy: Literal["auto", "convolution", "lookup", "events"] = param(
         "auto", "how networks are run, of problems that know several ways; auto measures which is fastest here"
     )
     chunk_seconds: float = param(0.7, "seconds that one call of the problem should take", low=0.001, source="ours")

@@ -3,10 +3,12 @@
 What a straightforward loop computes for every candidate and step is shared here as far as it can be: the first
 convolution, whose input is the same image at every step, runs once per batch for all candidates; behind it candidates,
 samples and steps are one batch of every layer; pooling is part of the convolution before it (a 4x4 kernel of stride 2);
-layers on tiny images are one matrix product. A batch is cut so that it stays in the processor's cache.
+layers on tiny images are one matrix product. A batch is cut so that it stays in the processor's cache. Where all layers
+behind the first are matrices, a CPU with a compiler adds rows of them spike by spike instead (`snnbench.snn.native`).
 All sums are exact (`snnbench.snn.conversion`), so none of this changes a bit of a result.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +16,8 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 
+from snnbench.errors import UsageError
+from snnbench.snn import native
 from snnbench.snn.conversion import Converted
 from snnbench.snn.grid import exact_convolutions
 from snnbench.snn.readings import Readings, read
@@ -31,6 +35,11 @@ DENSE = 2.0
 
 LARGEST = 1 << 18
 """... and the matrix has at most so many elements, 1 MiB."""
+
+TIMED = 64
+"""Samples that ways to run are timed with."""
+
+Ran = tuple[torch.Tensor, torch.Tensor, list[torch.Tensor], torch.Tensor]
 
 
 @dataclass
@@ -72,9 +81,24 @@ class FoldedNetwork:
         Softmax probability for the early exit.
     span
         Samples per job.
+    strategy
+        How layers are run: ``convolution`` (and products of matrices), ``events`` (`snnbench.snn.native.events`), or
+        ``auto`` for what is faster here.
+
+    Attributes
+    ----------
+    strategy : str
+        The one in use; ``auto`` until candidates were evaluated. All give the same bits.
+
+    Raises
+    ------
+    UsageError
+        If the network or this machine does not allow the strategy.
     """
 
-    def __init__(self, network: Converted, steps: int, confidence: float, span: int = 500) -> None:
+    def __init__(
+        self, network: Converted, steps: int, confidence: float, span: int = 500, strategy: str = "auto"
+    ) -> None:
         self.network, self.steps, self.confidence, self.span = network, steps, confidence, span
         self.layers = network.config.layers()
         self.neurons = sum(layer.neurons for layer in self.layers)
@@ -89,6 +113,19 @@ class FoldedNetwork:
         ]
         self._image_fan_out = fan_out(network.weights[0], self.layers[0].source, self.layers[0])
         self._widest = max(layer.neurons for layer in self.layers)
+        self._events = self._event_driven()
+        self.strategy = strategy if self._events is not None or strategy != "auto" else "convolution"
+        if self.strategy == "lookup" or (self.strategy == "events" and self._events is None):
+            raise UsageError(
+                f"the strategy {strategy} does not suit this network or machine (events: small layers, a C compiler "
+                "and a CPU); use auto"
+            )
+
+    def _event_driven(self) -> native.EventDriven | None:
+        matrices = [found.matrix for found in self._maps if isinstance(found, _Matrix)]
+        if len(matrices) < len(self._maps) or matrices[0].device.type != "cpu" or not native.available():
+            return None
+        return native.EventDriven(matrices, self.steps)
 
     def evaluate(
         self,
@@ -122,6 +159,9 @@ class FoldedNetwork:
         for start in range(0, len(images), self.span):
             part, truth = network_input(images[start : start + self.span]), labels[start : start + self.span]
             ((currents, macs),) = run_all(device, [partial(self._first, part)])
+            if self.strategy == "auto":
+                few = (thresholds[:GROUP], decays[:GROUP], currents[:TIMED])
+                (self.strategy,) = run_all(device, [partial(self._faster, *few)])
             jobs = [partial(self._run, thresholds[g], decays[g], currents, macs, truth) for g in groups]
             found = [counts for group in run_all(device, jobs) for counts in group]
             totals = found if not totals else [a.add(b) for a, b in zip(totals, found, strict=True)]
@@ -141,7 +181,37 @@ class FoldedNetwork:
         self, thresholds: torch.Tensor, decays: torch.Tensor, currents: torch.Tensor, macs: float, labels: torch.Tensor
     ) -> list[Counts]:
         """A group of candidates on one span of samples."""
-        n, samples = len(thresholds), len(labels)
+        run = self._by_events if self.strategy == "events" else self._in_batches
+        answers, quiet, maps, spikes = run(thresholds, decays, currents)
+        answers = answers.mul_(self.network.output_scale)
+        spikes = spikes.cpu()
+        acs = sum(counted @ behind for counted, behind in zip(maps, self._fan_out, strict=True))
+        assert isinstance(acs, torch.Tensor)
+        return [
+            Counts(read(answers[:, i], labels, quiet[i], self.confidence), spikes[:, :, i], float(acs[i]), macs)
+            for i in range(len(thresholds))
+        ]
+
+    @torch.inference_mode()
+    def _faster(self, thresholds: torch.Tensor, decays: torch.Tensor, currents: torch.Tensor) -> str:
+        """Which way takes less time for some candidates and samples."""
+        seconds = {}
+        for name, run in (("convolution", self._in_batches), ("events", self._by_events)):
+            times = []
+            for _ in range(3):
+                began = time.perf_counter()
+                run(thresholds, decays, currents)
+                times.append(time.perf_counter() - began)
+            seconds[name] = min(times)
+        return min(seconds, key=seconds.__getitem__)
+
+    def _by_events(self, thresholds: torch.Tensor, decays: torch.Tensor, currents: torch.Tensor) -> Ran:
+        assert self._events is not None
+        return self._events.run(thresholds, decays, currents)
+
+    def _in_batches(self, thresholds: torch.Tensor, decays: torch.Tensor, currents: torch.Tensor) -> Ran:
+        """Readout of every step (T, n, N, K), silent samples (n, N), maps of spikes, and spikes (L, T, n)."""
+        n, samples = len(thresholds), len(currents)
         zeros = partial(torch.zeros, dtype=torch.float64, device=currents.device)
         maps, spikes = [zeros(n, layer.neurons) for layer in self.layers], zeros(len(self.layers), self.steps, n)
         logits, silent = [], []
@@ -151,15 +221,7 @@ class FoldedNetwork:
                 answer, quiet = self._batch(thresholds, decays, currents[start : start + rows], maps, spikes)
             logits.append(answer)
             silent.append(quiet)
-        answers = torch.cat(logits, dim=2).mul_(self.network.output_scale)
-        quiet = torch.cat(silent, dim=1)
-        spikes = spikes.cpu()
-        acs = sum(counted @ behind for counted, behind in zip(maps, self._fan_out, strict=True))
-        assert isinstance(acs, torch.Tensor)
-        return [
-            Counts(read(answers[:, i], labels, quiet[i], self.confidence), spikes[:, :, i], float(acs[i]), macs)
-            for i in range(n)
-        ]
+        return torch.cat(logits, dim=2), torch.cat(silent, dim=1), maps, spikes
 
     def _batch(
         self,

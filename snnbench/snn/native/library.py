@@ -1,4 +1,4 @@
-"""``lookup.c``, compiled for this machine where that is possible."""
+"""``lookup.c`` and ``events.c``, compiled for this machine where that is possible."""
 
 import ctypes
 import hashlib
@@ -15,6 +15,7 @@ from snnbench.data.folders import default_cache
 
 _FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-shared", "-fPIC")
 _SECONDS = 120
+_SOURCES = ("lookup.c", "events.c")
 
 
 class Shape(ctypes.Structure):
@@ -49,6 +50,25 @@ class Output(ctypes.Structure):
     _fields_ = [(name, ctypes.c_void_p) for name in ("add", "counts", "codes")]
 
 
+class EventNetwork(ctypes.Structure):
+    """Of layers of neurons and the matrices behind them: see ``events.c``."""
+
+    _fields_ = [
+        *[(name, ctypes.c_int32) for name in ("layers", "steps", "candidates", "samples")],
+        ("sizes", ctypes.c_void_p),
+        ("weights", ctypes.POINTER(ctypes.c_void_p)),
+    ]
+
+
+class EventFound(ctypes.Structure):
+    """Where what was found goes."""
+
+    _fields_ = [
+        ("maps", ctypes.POINTER(ctypes.c_void_p)),
+        *[(name, ctypes.c_void_p) for name in ("spikes", "answers", "silent")],
+    ]
+
+
 @cache
 def library() -> ctypes.CDLL | None:
     """The compiled functions, or ``None`` where there is no compiler, or it fails.
@@ -62,17 +82,17 @@ def library() -> ctypes.CDLL | None:
     if compiler is None or os.name != "posix":
         return None
     try:
-        source = resources.files(__package__).joinpath("lookup.c").read_bytes()
+        sources = {name: resources.files(__package__).joinpath(name).read_bytes() for name in _SOURCES}
         version = subprocess.run([compiler, "--version"], capture_output=True, timeout=_SECONDS, check=True).stdout
-        key = repr((source, version, _FLAGS, platform.machine(), _processor())).encode()
+        key = repr((sources, version, _FLAGS, platform.machine(), _processor())).encode()
         folder = default_cache() / "native"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         state = folder.stat()
         if state.st_uid != os.getuid() or state.st_mode & 0o022:
             return None
-        path = folder / f"lookup-{hashlib.sha256(key).hexdigest()[:24]}.so"
+        path = folder / f"snnbench-{hashlib.sha256(key).hexdigest()[:24]}.so"
         if not path.exists():
-            _compile(compiler, source, path)
+            _compile(compiler, sources, path)
         return _declared(ctypes.CDLL(str(path)))
     except (OSError, subprocess.SubprocessError, AttributeError):
         return None
@@ -83,11 +103,12 @@ def available() -> bool:
     return library() is not None
 
 
-def _compile(compiler: str, source: bytes, path: Path) -> None:
+def _compile(compiler: str, sources: dict[str, bytes], path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        written, made = Path(folder, "lookup.c"), Path(folder, "lookup.so")
-        written.write_bytes(source)
-        command = [compiler, *_FLAGS, "-o", str(made), str(written)]
+        for name, source in sources.items():
+            Path(folder, name).write_bytes(source)
+        made = Path(folder, "made.so")
+        command = [compiler, *_FLAGS, "-o", str(made), *(str(Path(folder, name)) for name in sources)]
         subprocess.run(command, capture_output=True, timeout=_SECONDS, check=True)
         os.replace(made, path)
 
@@ -99,7 +120,8 @@ def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
     found.convolve.argtypes = [shape, *[pointer] * 3]
     found.fire_all.argtypes = [shape, neuron, pointer, number, output, counts]
     found.pool.argtypes = [pointer, number, number, number, pointer]
-    for function in (found.convolve_and_fire, found.convolve, found.fire_all):
+    found.run_events.argtypes = [ctypes.POINTER(EventNetwork), *[pointer] * 3, ctypes.POINTER(EventFound)]
+    for function in (found.convolve_and_fire, found.convolve, found.fire_all, found.run_events):
         function.restype, function.errcheck = number, _check  # type: ignore[assignment]
     found.moments.argtypes = [pointer, ctypes.c_int64, number, *[pointer] * 5]
     found.pool.restype = found.moments.restype = None
@@ -108,7 +130,7 @@ def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
 
 def _check(code: int, *_: object) -> None:
     if code:
-        raise MemoryError("no memory for a layer's tables")
+        raise MemoryError("no memory to run a network")
 
 
 def _processor() -> str:
