@@ -4,7 +4,6 @@ Both act on sequences (T, N, ...) with time folded into the batch, and report to
 so that synaptic operations can be counted without running anything twice.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +15,6 @@ from snnbench.snn.grid import moments, on_grid
 from snnbench.snn.tally import Tally
 
 Mode = Literal["batch", "calibrate", "folded"]
-Moments = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ class ConvNorm(nn.Module):
         weight, _, self._unit = self._on_grid(self.conv.weight, torch.zeros_like(self.norm.bias))
         return weight
 
-    def normalise(self, y: torch.Tensor, moments: Moments = moments) -> torch.Tensor:
+    def normalise(self, y: torch.Tensor) -> torch.Tensor:
         """Normalise what `raw` made, (R, C', H', W'), in place by its own statistics, keep these, and fold them in."""
         unit = self._unit
         assert unit is not None
@@ -109,8 +107,12 @@ class ConvNorm(nn.Module):
         shift = (norm.bias - norm.running_mean * exact).to(norm.weight.dtype)  # type: ignore[operator]
         weight, bias, _ = self._on_grid(self.conv.weight * scale[:, None, None, None], shift)
         # Channels last is 1.5 to 6 times faster for the small convolutions of a spiking network on a CPU.
-        self._weight, self._bias = weight.contiguous(memory_format=torch.channels_last), bias
+        self.take(weight.contiguous(memory_format=torch.channels_last), bias)
         return scale, shift
+
+    def take(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
+        """Use weights and biases that contain the normalisation, in mode ``"folded"``."""
+        self._weight, self._bias = weight, bias
 
     def _on_grid(self, weight: torch.Tensor, bias: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         if self.inputs is None or weight.dtype != torch.float32:
@@ -155,7 +157,8 @@ def folded_finite(network: nn.Module) -> bool:
 
 def set_mode(network: nn.Module, mode: Mode) -> None:
     """Put every `ConvNorm` of a network into one mode, and its neurons into training or lean evaluation."""
-    network.train(mode == "batch")
+    if network.training != (mode == "batch"):
+        network.train(mode == "batch")
     for module in network.modules():
         if isinstance(module, ConvNorm | Readout):
             module.mode = mode

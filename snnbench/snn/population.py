@@ -88,7 +88,7 @@ class PopulationEvaluator:
         energy: EnergyModel,
         strategy: str = "auto",
     ) -> None:
-        self.strategy, self._choosing = strategy, threading.Lock()
+        self.strategy, self._choosing, self._lookup = strategy, threading.Lock(), False
         self.codec, self.prepare_images, self.calibration = codec, prepare_images, calibration
         self.chunk, self.confidence, self.energy = chunk, confidence, energy
         self.device = calibration.device
@@ -191,14 +191,23 @@ class PopulationEvaluator:
                 if self.strategy == "auto":
                     self.strategy = faster(network, x) if self.device.type == "cpu" else "convolution"
         if self.strategy == "lookup":
-            if self.device.type != "cpu" or not (isinstance(network, SEWResNet) and native.suits(network)):
-                raise UsageError("the strategy lookup does not suit this network or device; use auto")
-            if not native.available():
-                raise UsageError("the strategy lookup needs a C compiler (cc, gcc or clang); use auto")
+            self._require_lookup(network)
+            assert isinstance(network, SEWResNet)
             return native.forward(network, x, tally)
+        if self.strategy == "events":
+            raise UsageError("the strategy events does not suit this network; use auto")
         with exact_convolutions(self.device):
             logits: torch.Tensor = network(x, tally)
         return logits
+
+    def _require_lookup(self, network: nn.Module) -> None:
+        if self._lookup:  # all replicas are alike
+            return
+        if self.device.type != "cpu" or not (isinstance(network, SEWResNet) and native.suits(network)):
+            raise UsageError("the strategy lookup does not suit this network or device; use auto")
+        if not native.available():
+            raise UsageError("the strategy lookup needs a C compiler (cc, gcc or clang); use auto")
+        self._lookup = True
 
     def _input(self, images: torch.Tensor) -> torch.Tensor:
         x = self.prepare_images(images)

@@ -110,7 +110,8 @@ def evaluator(strategy, width=8):
     made = PopulationEvaluator(
         lambda: SEWResNet(config, Inputs(1.0, 2**-4)), codec, to_input, pixels[:16], 12, 0.9, HOROWITZ_45NM, strategy
     )
-    x = torch.randn(3, len(codec.centre), generator=torch.Generator().manual_seed(3))
+    x = torch.randn(6, len(codec.centre), generator=torch.Generator().manual_seed(3))
+    x[3, 5], x[4, -200], x[5, 3] = float("nan"), float("inf"), -1e38  # of a convolution; of another; of the stem
     return made, lambda: made.evaluate(x, pixels, torch.arange(30) % 4)
 
 
@@ -120,14 +121,16 @@ def test_evaluations_are_the_same():
     assert set(expected) == set(found)
     for name in expected:
         assert np.array_equal(expected[name], found[name]), name
+    assert [bool(failure) for failure in expected["failure"]] == [False, False, False, True, True, False]
     made, run = evaluator("auto")
     assert np.array_equal(run()["loss"], expected["loss"])
     assert made.strategy in ("convolution", "lookup")
 
 
 def test_a_strategy_that_cannot_be_used_is_one_line(monkeypatch):
-    with pytest.raises(UsageError, match="does not suit this network"):
-        evaluator("lookup", width=6)[1]()
+    for strategy in ("lookup", "events"):
+        with pytest.raises(UsageError, match=f"{strategy} does not suit this network"):
+            evaluator(strategy, width=6)[1]()
     monkeypatch.setattr(native, "available", lambda: False)
     with pytest.raises(UsageError, match="needs a C compiler"):
         evaluator("lookup")[1]()

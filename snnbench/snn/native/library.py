@@ -1,4 +1,4 @@
-"""``lookup.c`` and ``events.c``, compiled for this machine where that is possible."""
+"""The functions in C, compiled for this machine where that is possible."""
 
 import ctypes
 import hashlib
@@ -15,7 +15,7 @@ from snnbench.data.folders import default_cache
 
 _FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-shared", "-fPIC")
 _SECONDS = 120
-_SOURCES = ("lookup.c", "events.c")
+_SOURCES = ("lookup.c", "calibration.c", "events.c")
 
 
 class Shape(ctypes.Structure):
@@ -48,6 +48,26 @@ class Output(ctypes.Structure):
     """Where spikes go."""
 
     _fields_ = [(name, ctypes.c_void_p) for name in ("add", "counts", "codes")]
+
+
+class Arriving(ctypes.Structure):
+    """A layer's weights, and what they are multiplied with."""
+
+    _fields_ = [
+        *[(name, ctypes.c_int32) for name in ("outputs", "channels", "taps", "signed")],
+        ("largest", ctypes.c_double),
+        ("step", ctypes.c_float),
+    ]
+
+
+class Norm(ctypes.Structure):
+    """Batch normalisation."""
+
+    _fields_ = [
+        *[(name, ctypes.c_void_p) for name in ("units", "gain", "offset")],
+        ("epsilon", ctypes.c_double),
+        *[(name, ctypes.c_void_p) for name in ("mean", "variance", "scale", "shift")],
+    ]
 
 
 class EventNetwork(ctypes.Structure):
@@ -120,11 +140,12 @@ def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
     found.convolve.argtypes = [shape, *[pointer] * 3]
     found.fire_all.argtypes = [shape, neuron, pointer, number, output, counts]
     found.pool.argtypes = [pointer, number, number, number, pointer]
+    found.on_grid.argtypes = [ctypes.POINTER(Arriving), *[pointer] * 7]
+    found.normalise.argtypes = [pointer, ctypes.c_int64, number, ctypes.POINTER(Norm)]
     found.run_events.argtypes = [ctypes.POINTER(EventNetwork), *[pointer] * 3, ctypes.POINTER(EventFound)]
-    for function in (found.convolve_and_fire, found.convolve, found.fire_all, found.run_events):
+    for function in (found.convolve_and_fire, found.convolve, found.fire_all, found.normalise, found.run_events):
         function.restype, function.errcheck = number, _check  # type: ignore[assignment]
-    found.moments.argtypes = [pointer, ctypes.c_int64, number, *[pointer] * 5]
-    found.pool.restype = found.moments.restype = None
+    found.pool.restype = found.on_grid.restype = None
     return found
 
 

@@ -6,7 +6,7 @@
    (snnbench/snn/grid.py); so the results are, to the bit, those of a convolution.
 
    Layouts: counts (T, N, H, W, C), a byte each; codes (T, N, H, W, G), each byte 8 / bits channels; weights and tables
-   with the outputs last. */
+   with the outputs last. Outputs come in multiples of 8. */
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -36,38 +36,46 @@ typedef struct {
 
 typedef struct {
     const uint8_t *add; /* (T, N, H, W, C) counts to add to the spikes, or NULL */
-    uint8_t *counts;    /* (T, N, H, W, C) */
+    uint8_t *counts;    /* (T, N, H, W, C), or NULL */
     uint8_t *codes;     /* (T, N, H, W, G), or NULL */
 } Output;
 
 #define INLINE static inline __attribute__((always_inline))
-#define MOST_TAPS 49
 #define LARGEST (1 << 17) /* bytes of tables with 256 entries; larger ones leave the cache, and have 16 instead */
 
-/* The taps of the kernel that lie within the image, as places in the tables, and what they see, as places in the codes. */
+/* Where in the codes of an image to look, and in which table: for every place the taps of the kernel that lie within the
+   image, group by group. */
 typedef struct {
-    int32_t count, codes[MOST_TAPS];
-    size_t table[MOST_TAPS];
-} Field;
+    int32_t code, table;
+} Look;
 
-static Field *fields(const Shape *s, const int groups, const size_t tap) {
-    Field *all = malloc((size_t)s->rows * s->columns * sizeof(Field)), *f = all;
-    if (!all) return 0;
+typedef struct {
+    Look *looks;
+    int32_t *ends; /* of every place's looks */
+} Fields;
+
+static int groups_of(int channels, int bits) { return (channels * bits + 7) / 8; }
+
+static Fields fields(const Shape *s, const int entries) {
+    const int groups = groups_of(s->channels, s->bits), places = s->rows * s->columns;
+    Fields all = {malloc((size_t)places * s->kernel * s->kernel * groups * sizeof(Look)), malloc(places * sizeof(int32_t))};
+    if (!all.looks || !all.ends) return all;
+    Look *look = all.looks;
     for (int row = 0; row < s->rows; row++)
-        for (int column = 0; column < s->columns; column++, f++) {
-            f->count = 0;
+        for (int column = 0; column < s->columns; column++) {
             for (int i = 0; i < s->kernel; i++)
                 for (int j = 0; j < s->kernel; j++) {
                     const int h = row * s->stride + i - s->padding, w = column * s->stride + j - s->padding;
                     if (h < 0 || h >= s->height || w < 0 || w >= s->width) continue;
-                    f->table[f->count] = (i * s->kernel + j) * tap;
-                    f->codes[f->count++] = (h * s->width + w) * groups;
+                    for (int g = 0; g < groups; g++, look++) {
+                        look->code = (h * s->width + w) * groups + g;
+                        look->table = ((i * s->kernel + j) * groups + g) * entries;
+                    }
                 }
+            all.ends[row * s->columns + column] = (int32_t)(look - all.looks);
         }
     return all;
 }
-
-static int groups_of(int channels, int bits) { return (channels * bits + 7) / 8; }
 
 /* For every tap and group of channels, what each code adds: (taps, groups, 2^width, outputs); width is 8 or 4 bits. */
 static float *tables(const Shape *s, const float *weight, int width) {
@@ -95,34 +103,30 @@ static float *tables(const Shape *s, const float *weight, int width) {
 }
 
 typedef float Eight __attribute__((vector_size(32), aligned(4)));
+typedef int32_t Flags __attribute__((vector_size(32), aligned(4)));
 
 #define EACH(n, i) _Pragma("GCC unroll 4") for (int i = 0; i < n; i++)
 
 /* 8 * `eights` sums at one output position of `images` images, in registers.
 
    Several images at once, for places are found once for all of them, and no addition waits for the one before. */
-INLINE void sum_up(const Field *f, const uint8_t *x, const size_t in, const int groups, const float *table,
+INLINE void sum_up(const Look *look, const Look *end, const uint8_t *x, const size_t in, const float *table,
                    const int width, const float *bias, float *to, const size_t size, const int outputs, const int images,
                    const int eights) {
     Eight sums[4][2];
-    const size_t entry = (size_t)outputs << width, byte = entry * (8 / width);
     EACH(images, i) EACH(eights, o) sums[i][o] = bias ? *(const Eight *)(bias + 8 * o) : (Eight){0};
-    for (int k = 0; k < f->count; k++) {
-        const uint8_t *codes = x + f->codes[k];
-        const float *rows = table + f->table[k];
-        for (int g = 0; g < groups; g++, codes++, rows += byte) {
+    for (; look < end; look++) {
+        const uint8_t *codes = x + look->code;
+        const float *rows = table + (size_t)look->table * outputs;
+        EACH(images, i) {
+            const unsigned code = codes[i * in];
             if (width == 8) {
-                EACH(images, i) {
-                    const float *row = rows + codes[i * in] * (size_t)outputs;
-                    EACH(eights, o) sums[i][o] += *(const Eight *)(row + 8 * o);
-                }
+                const float *row = rows + code * (size_t)outputs;
+                EACH(eights, o) sums[i][o] += *(const Eight *)(row + 8 * o);
             } else {
-                EACH(images, i) {
-                    const unsigned code = codes[i * in];
-                    const float *low = rows + (code & 15) * (size_t)outputs;
-                    const float *high = rows + entry + (code >> 4) * (size_t)outputs;
-                    EACH(eights, o) sums[i][o] += *(const Eight *)(low + 8 * o) + *(const Eight *)(high + 8 * o);
-                }
+                const float *low = rows + (code & 15) * (size_t)outputs;
+                const float *high = rows + (16 + (code >> 4)) * (size_t)outputs;
+                EACH(eights, o) sums[i][o] += *(const Eight *)(low + 8 * o) + *(const Eight *)(high + 8 * o);
             }
         }
     }
@@ -130,90 +134,155 @@ INLINE void sum_up(const Field *f, const uint8_t *x, const size_t in, const int 
 }
 
 /* All sums of one to four images into `to`, `size` apart; there are a multiple of 8 outputs. */
-INLINE void sums_of(const Field *field, const int places, const uint8_t *x, const size_t in, const int groups,
-                    const float *table, const int width, const float *bias, float *to, const size_t size,
-                    const int outputs, const int images) {
+INLINE void sums_of(const Fields field, const int places, const uint8_t *x, const size_t in, const float *table,
+                    const int width, const float *bias, float *to, const size_t size, const int outputs,
+                    const int images) {
+    const Look *look = field.looks;
     for (int p = 0; p < places; p++, to += outputs) {
+        const Look *end = field.looks + field.ends[p];
         int o = 0;
         for (; o + 16 <= outputs; o += 16)
-            sum_up(field + p, x, in, groups, table + o, width, bias ? bias + o : 0, to + o, size, outputs, images, 2);
+            sum_up(look, end, x, in, table + o, width, bias ? bias + o : 0, to + o, size, outputs, images, 2);
         if (o < outputs)
-            sum_up(field + p, x, in, groups, table + o, width, bias ? bias + o : 0, to + o, size, outputs, images, 1);
+            sum_up(look, end, x, in, table + o, width, bias ? bias + o : 0, to + o, size, outputs, images, 1);
+        look = end;
     }
 }
 
 /* The same for any number of images, `apart` and `size` apart. */
-INLINE void sums_of_all(const Field *field, const int places, const uint8_t *x, const size_t apart, const int groups,
-                        const float *table, const int width, const float *bias, float *to, const size_t size,
-                        const int outputs, const size_t images) {
+INLINE void sums_of_all(const Fields field, const int places, const uint8_t *x, const size_t apart, const float *table,
+                        const int width, const float *bias, float *to, const size_t size, const int outputs,
+                        const size_t images) {
     size_t i = 0;
     for (; i + 4 <= images; i += 4)
-        sums_of(field, places, x + i * apart, apart, groups, table, width, bias, to + i * size, size, outputs, 4);
+        sums_of(field, places, x + i * apart, apart, table, width, bias, to + i * size, size, outputs, 4);
     for (; i < images; i++)
-        sums_of(field, places, x + i * apart, apart, groups, table, width, bias, to + i * size, size, outputs, 1);
+        sums_of(field, places, x + i * apart, apart, table, width, bias, to + i * size, size, outputs, 1);
 }
 
-/* Counts to codes; the products bring the bits of several bytes together in the highest one. */
-INLINE void encode(const uint8_t *counts, uint8_t *codes, const int channels, const int bits) {
-    for (int c = 0; c < channels; c += 8 / bits) {
-        uint64_t eight;
-        uint32_t four;
-        if (bits == 1) {
-            memcpy(&eight, counts + c, 8);
-            *codes++ = (uint8_t)(eight * 0x0102040810204080ULL >> 56);
-        } else if (bits == 2) {
-            memcpy(&four, counts + c, 4);
-            *codes++ = (uint8_t)(four * 0x01041040U >> 24);
-        } else
-            *codes++ = (uint8_t)(counts[c] | counts[c + 1] << 4);
+/* A bit for each that is set. */
+INLINE unsigned bits_of(const Flags flags) {
+#ifdef __AVX__
+    typedef float Lanes __attribute__((vector_size(32)));
+    return (unsigned)__builtin_ia32_movmskps256((Lanes)flags);
+#else
+    unsigned bits = 0;
+    for (int i = 0; i < 8; i++) bits |= (unsigned)(flags[i] & 1) << i;
+    return bits;
+#endif
+}
+
+/* The counts of 8 channels, a byte each, to codes; the products bring the bits of four bytes together in the highest. */
+INLINE void encode(const uint64_t counts, uint8_t *codes, const int bits) {
+    const uint32_t low = (uint32_t)counts, high = (uint32_t)(counts >> 32);
+    if (bits == 1)
+        *codes = (uint8_t)(counts * 0x0102040810204080ULL >> 56);
+    else if (bits == 2) {
+        codes[0] = (uint8_t)(low * 0x01041040U >> 24);
+        codes[1] = (uint8_t)(high * 0x01041040U >> 24);
+    } else
+        for (int k = 0; k < 4; k++) codes[k] = (uint8_t)(counts >> 16 * k | counts >> (16 * k + 4));
+}
+
+/* What is counted of every neuron, in bytes until one may be full. */
+typedef struct {
+    uint8_t *map, *ones, *others;
+    int steps;
+} Tallies;
+
+INLINE void increase(uint8_t *at, const uint64_t by) {
+    uint64_t eight;
+    memcpy(&eight, at, 8);
+    eight += by;
+    memcpy(at, &eight, 8);
+}
+
+static void empty(Tallies *from, const Counts *to, const int size) {
+    const uint8_t *restrict map = from->map, *restrict ones = from->ones, *restrict others = from->others;
+    for (int i = 0; i < size; i++) to->map[i] += map[i];
+    if (to->ones) {
+        for (int i = 0; i < size; i++) to->ones[i] += ones[i];
+        for (int i = 0; i < size; i++) to->others[i] += others[i];
     }
+    memset(from->map, 0, 3 * (size_t)size);
+    from->steps = 0;
 }
 
-/* One step of the neurons of an image. Long loops over one kind of data each, which compilers vectorise. */
-static int64_t fire(const Neuron *n, const float *restrict current, float *restrict v, const uint8_t *restrict add,
-                    uint8_t *restrict out, const Counts *counts, const int size) {
-    const float decay = n->decay, threshold = n->threshold;
-    int32_t *restrict map = counts->map, *restrict ones = counts->ones, *restrict others = counts->others;
-    int32_t sum = 0;
-    for (int i = 0; i < size; i++) v[i] = current[i] + decay * v[i];
-    if (n->at_threshold)
-        for (int i = 0; i < size; i++) out[i] = v[i] >= threshold;
-    else
-        for (int i = 0; i < size; i++) out[i] = v[i] > threshold;
-    if (n->reset == 0)
-        for (int i = 0; i < size; i++) v[i] = (n->at_threshold ? v[i] >= threshold : v[i] > threshold) ? 0.0f : v[i];
-    else if (n->reset == 1)
-        for (int i = 0; i < size; i++) v[i] -= out[i] ? threshold : 0.0f;
-    for (int i = 0; i < size; i++) map[i] += out[i];
-    for (int i = 0; i < size; i++) sum += out[i];
-    if (add)
-        for (int i = 0; i < size; i++) out[i] = (uint8_t)(out[i] + add[i]);
-    if (ones) {
-        for (int i = 0; i < size; i++) ones[i] += out[i] == 1;
-        for (int i = 0; i < size; i++) others[i] += out[i] > 1;
+#define ONES 0x0101010101010101ULL
+
+/* One step of the neurons of an image, 8 at a time. `spread` has for every byte its bits as bytes. */
+INLINE int64_t fire(const Neuron *n, const float *current, float *v, const uint8_t *add, uint8_t *out, uint8_t *codes,
+                    const int bits_out, const Tallies *tallies, const uint64_t *spread, const int size, const int reset,
+                    const int at_threshold, const int sums) {
+    const Eight limit = (Eight){0} + n->threshold, decay = (Eight){0} + n->decay;
+    /* Copies: a byte that is written could be a part of what is pointed to. */
+    uint8_t *const map = tallies->map, *const ones = tallies->ones, *const others = tallies->others;
+    int64_t sum = 0;
+    for (int i = 0; i < size; i += 8) {
+        const Eight h = *(const Eight *)(current + i) + decay * *(Eight *)(v + i);
+        const Flags fired = at_threshold ? (Flags)(h >= limit) : (Flags)(h > limit);
+        *(Eight *)(v + i) = reset == 0   ? (Eight)((Flags)h & ~fired)
+                            : reset == 1 ? h - (Eight)((Flags)limit & fired)
+                                         : h;
+        const unsigned bits = bits_of(fired);
+        sum += __builtin_popcount(bits);
+        uint64_t eight = spread[bits];
+        increase(map + i, eight);
+        if (add) {
+            uint64_t more;
+            memcpy(&more, add + i, 8);
+            eight += more;
+        }
+        if (sums) { /* of counts up to 15: which are not 0, which more than 1 */
+            const uint64_t some = (eight + 127 * ONES) >> 7 & ONES, more = (eight + 126 * ONES) >> 7 & ONES;
+            increase(ones + i, some - more);
+            increase(others + i, more);
+        }
+        if (out) memcpy(out + i, &eight, 8);
+        if (codes) encode(eight, codes + i / 8 * bits_out, bits_out);
     }
     return sum;
 }
 
+static int64_t fire_as(const Neuron *n, const float *current, float *v, const uint8_t *add, uint8_t *out,
+                       uint8_t *codes, const int bits_out, Tallies *tallies, const Counts *counts,
+                       const uint64_t *spread, const int size) {
+    if (++tallies->steps == 256) empty(tallies, counts, size), tallies->steps = 1;
+#define FIRE(reset, at, sums, bits) fire(n, current, v, add, out, codes, bits, tallies, spread, size, reset, at, sums)
+#define FIRE_SUMS(reset, at)                                                                                           \
+    (!counts->ones ? FIRE(reset, at, 0, 1) : bits_out == 2 ? FIRE(reset, at, 1, 2) : FIRE(reset, at, 1, bits_out))
+    if (n->reset == 0) return n->at_threshold ? FIRE_SUMS(0, 1) : FIRE_SUMS(0, 0);
+    if (n->reset == 1) return n->at_threshold ? FIRE_SUMS(1, 1) : FIRE_SUMS(1, 0);
+    return n->at_threshold ? FIRE_SUMS(2, 1) : FIRE_SUMS(2, 0);
+}
+
 /* All steps of all samples: of a convolution of codes if there are some, else of given currents. */
-INLINE void run(const Shape *s, const Neuron *n, const Field *field, const uint8_t *x, const float *table, const int width,
+INLINE void run(const Shape *s, const Neuron *n, const Fields field, const uint8_t *x, const float *table, const int width,
                 const float *bias, const float *currents, const int constant, const Output *to, const Counts *counts,
                 float *v, float *h, const int outputs) {
     const int places = s->rows * s->columns, groups = groups_of(s->channels, s->bits);
     const int coded = to->codes ? groups_of(outputs, s->bits_out) : 0;
     const size_t in = (size_t)s->height * s->width * groups, size = (size_t)places * outputs;
+    uint8_t *bytes = (uint8_t *)(h + (x ? s->steps * size : 0));
+    Tallies tallies = {bytes, bytes + size, bytes + 2 * size, 0};
+    memset(bytes, 0, 3 * size);
+    uint64_t spread[256] = {0};
+    for (int byte = 0; byte < 256; byte++)
+        for (int bit = 0; bit < 8; bit++) spread[byte] |= (uint64_t)(byte >> bit & 1) << 8 * bit;
     for (int k = 0; k < s->samples; k++) {
         memset(v, 0, size * sizeof(float));
         if (x)
-            sums_of_all(field, places, x + k * in, in * s->samples, groups, table, width, bias, h, size, outputs, s->steps);
+            sums_of_all(field, places, x + k * in, in * s->samples, table, width, bias, h, size, outputs, s->steps);
         for (int t = 0; t < s->steps; t++) {
             const size_t image = (size_t)t * s->samples + k;
-            uint8_t *out = to->counts + image * size;
+            uint8_t *out = to->counts ? to->counts + image * size : 0;
+            uint8_t *codes = coded ? to->codes + image * places * coded : 0;
             const float *now = x ? h + t * size : currents + (constant ? (size_t)k : image) * size;
-            counts->steps[t] += fire(n, now, v, to->add ? to->add + image * size : 0, out, counts, (int)size);
-            if (coded) encode(out, to->codes + image * places * coded, (int)size, s->bits_out);
+            counts->steps[t] += fire_as(n, now, v, to->add ? to->add + image * size : 0, out, codes,
+                                        s->bits_out, &tallies, counts, spread, (int)size);
         }
     }
+    empty(&tallies, counts, (int)size);
 }
 
 #define FOR_OUTPUTS(call)                                                                                              \
@@ -232,10 +301,10 @@ static int width_for(const Shape *s) {
 /* Convolution of codes, and neurons over all steps. 0, or 1 if there is no memory. */
 int convolve_and_fire(const Shape *s, const Neuron *n, const uint8_t *x, const float *weight, const float *bias,
                       const Output *to, const Counts *counts) {
-    const int width = width_for(s), groups = groups_of(s->channels, s->bits);
-    Field *field = fields(s, groups, groups * (8 / width) * ((size_t)s->outputs << width));
-    float *table = tables(s, weight, width), *v = malloc((s->steps + 1) * (size_t)s->rows * s->columns * s->outputs * sizeof(float));
-    const int bad = !field || !table || !v;
+    const int width = width_for(s);
+    const Fields field = fields(s, (8 / width) << width);
+    float *table = tables(s, weight, width), *v = malloc((s->steps + 2) * (size_t)s->rows * s->columns * s->outputs * sizeof(float));
+    const int bad = !field.looks || !field.ends || !table || !v;
     if (!bad) {
         float *h = v + (size_t)s->rows * s->columns * s->outputs;
 #define WIDE(o) run(s, n, field, x, table, 8, bias, 0, 0, to, counts, v, h, o)
@@ -246,16 +315,17 @@ int convolve_and_fire(const Shape *s, const Neuron *n, const uint8_t *x, const f
             FOR_OUTPUTS(NARROW)
         }
     }
-    free(field), free(table), free(v);
+    free(field.looks), free(field.ends), free(table), free(v);
     return bad;
 }
 
 /* Neurons of currents (T or 1, N, rows, columns, outputs); of one step only, they are those of all. */
 int fire_all(const Shape *s, const Neuron *n, const float *currents, int32_t constant, const Output *to,
              const Counts *counts) {
-    float *v = malloc((size_t)s->rows * s->columns * s->outputs * sizeof(float));
+    float *v = malloc(2 * (size_t)s->rows * s->columns * s->outputs * sizeof(float));
     if (!v) return 1;
-#define GIVEN(o) run(s, n, 0, 0, 0, 8, 0, currents, constant, to, counts, v, 0, o)
+    float *rest = v + (size_t)s->rows * s->columns * s->outputs;
+#define GIVEN(o) run(s, n, (Fields){0}, 0, 0, 8, 0, currents, constant, to, counts, v, rest, o)
     FOR_OUTPUTS(GIVEN)
     free(v);
     return 0;
@@ -265,35 +335,15 @@ int fire_all(const Shape *s, const Neuron *n, const float *currents, int32_t con
 int convolve(const Shape *s, const uint8_t *x, const float *weight, float *y) {
     const int width = width_for(s), places = s->rows * s->columns, groups = groups_of(s->channels, s->bits);
     const size_t in = (size_t)s->height * s->width * groups, images = (size_t)s->steps * s->samples;
-    Field *field = fields(s, groups, groups * (8 / width) * ((size_t)s->outputs << width));
+    const Fields field = fields(s, (8 / width) << width);
     float *table = tables(s, weight, width);
-    const int bad = !field || !table;
+    const int bad = !field.looks || !field.ends || !table;
     if (!bad) {
-#define PLAIN(o) sums_of_all(field, places, x, in, groups, table, width, 0, y, (size_t)places * o, o, images)
+#define PLAIN(o) sums_of_all(field, places, x, in, table, width, 0, y, (size_t)places * o, o, images)
         FOR_OUTPUTS(PLAIN)
     }
-    free(field), free(table);
+    free(field.looks), free(field.ends), free(table);
     return bad;
-}
-
-/* Sums, and sums of squares in two parts, of `rows` x `channels` values in units: see snnbench/snn/grid.py. */
-void moments(const float *x, int64_t rows, int32_t channels, const double *inverse, double *sum, double *high,
-             double *low, double *block) {
-    memset(block, 0, channels * sizeof(double));
-    for (int64_t r = 0; r < rows; r++, x += channels) {
-        for (int c = 0; c < channels; c++) {
-            const double u = x[c] * inverse[c];
-            sum[c] += u;
-            block[c] += u * u;
-        }
-        if (r % 32 == 31 || r + 1 == rows)
-            for (int c = 0; c < channels; c++) {
-                const double part = __builtin_floor(block[c] * 0x1p-26);
-                high[c] += part;
-                low[c] += block[c] - part * 0x1p26;
-                block[c] = 0.0;
-            }
-    }
 }
 
 /* Sums over the image: (T, N, places, channels) to (T, N, channels). */

@@ -4,8 +4,10 @@ import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 
 from snnbench.snn.layers import ConvNorm
+from snnbench.snn.native.calibration import Calibration
 from snnbench.snn.native.library import Counts, Neuron, Output, Shape, library
 from snnbench.snn.neuron import NeuronConfig
 from snnbench.snn.sew_resnet import Block, SEWResNet
@@ -51,8 +53,10 @@ class _Spikes:
 
     Attributes
     ----------
+    size
+        (H, W, C).
     counts
-        (T, N, H, W, C) bytes.
+        (T, N, H, W, C) bytes, where they are needed.
     codes
         (T, N, H, W, G) the same, several channels in a byte.
     bits
@@ -61,7 +65,8 @@ class _Spikes:
         (C, H, W) how often a count was 1, and how often more.
     """
 
-    counts: torch.Tensor
+    size: tuple[int, ...]
+    counts: torch.Tensor | None
     codes: torch.Tensor | None
     bits: int
     ones: torch.Tensor
@@ -77,64 +82,72 @@ class _Pass:
 
     def run(self, x: torch.Tensor) -> torch.Tensor:
         stem, frames = self.network.stem, x.ndim == 5
+        flat = x.flatten(0, 1) if frames else x
         if self.tally is not None:
-            self.tally.connection(stem.conv, x.flatten(0, 1) if frames else x, analog=not frames)
-        currents = stem(x if frames else x[None])
-        spikes = self._fire("stem", currents.permute(0, 1, 3, 4, 2).contiguous(), most=1)
+            self.tally.connection(stem.conv, flat, analog=not frames)
+        if stem.mode == "calibrate":
+            calibration = Calibration(self.library, stem)
+            y = F.conv2d(flat, calibration.plain, None, stem.conv.stride, stem.conv.padding)
+            y = calibration.finish(y.permute(0, 2, 3, 1).contiguous())
+        else:
+            y = stem(flat[None])[0].permute(0, 2, 3, 1).contiguous()
+        spikes = self._fire("stem", y.view(-1, x.shape[-4], *y.shape[1:]), most=1)
         most = 1
         for block in self.network.blocks:
             assert isinstance(block, Block)
-            inner = self._layer(f"{block.name}.neuron1", block.conv1, spikes, most=1)
+            inner = self._layer(f"{block.name}.neuron1", block.conv1, spikes, most=1, counted=False)
             through = spikes
             if block.shortcut is not None:
                 through = self._layer(f"{block.name}.shortcut", block.shortcut, spikes)
             most = block.most(most)
             last = block is self.network.blocks[-1]
             spikes = self._layer(f"{block.name}.neuron2", block.conv2, inner, through, 0 if last else most)
+        assert spikes.counts is not None
         steps, samples, rows, columns, channels = spikes.counts.shape
         sums = torch.empty(steps, samples, channels)
         self.library.pool(spikes.counts.data_ptr(), steps * samples, rows * columns, channels, sums.data_ptr())
         return self.network.readout.answer(sums, rows * columns, self.tally)
 
-    def _layer(self, name: str, connection: ConvNorm, x: _Spikes, add: _Spikes | None = None, most: int = 0) -> _Spikes:
+    def _layer(
+        self,
+        name: str,
+        connection: ConvNorm,
+        x: _Spikes,
+        add: _Spikes | None = None,
+        most: int = 0,
+        counted: bool = True,
+    ) -> _Spikes:
         """A convolution with its neurons; `most` is the largest count that leaves it for another convolution."""
         conv = connection.conv
         if self.tally is not None:
             self.tally.arrived(conv, x.ones, x.others)
         assert x.codes is not None
-        samples, height, width, channels = x.counts.shape[1:]
+        samples, (height, width, channels) = x.codes.shape[1], x.size
         kernel, stride, padding = conv.kernel_size[0], conv.stride[0], int(conv.padding[0])
         rows, columns = ((side + 2 * padding - kernel) // stride + 1 for side in (height, width))
         size = (rows, columns, conv.out_channels)
         shape = Shape(self.steps, samples, height, width, channels, x.bits, kernel, stride, padding, *size, _bits(most))
         if connection.mode == "calibrate":
             y = torch.empty(self.steps, samples, *size)
-            weight = _taps(connection.raw())
-            self.library.convolve(shape, x.codes.data_ptr(), weight.data_ptr(), y.data_ptr())
-            connection.normalise(y.flatten(0, 1).permute(0, 3, 1, 2), self._moments)
-            return self._fire(name, y, add, most)
+            calibration = Calibration(self.library, connection)
+            self.library.convolve(shape, x.codes.data_ptr(), calibration.by_tap.data_ptr(), y.data_ptr())
+            return self._fire(name, calibration.finish(y), add, most, counted)
         assert connection._weight is not None
         assert connection._bias is not None
         weight, bias = _taps(connection._weight), connection._bias
-        found = _Room(self.steps, samples, size, add, most)
+        found = _Room(self.steps, samples, size, add, most, counted)
         self.library.convolve_and_fire(
             shape, self.neuron, x.codes.data_ptr(), weight.data_ptr(), bias.data_ptr(), found.output, found.counters
         )
         return found.spikes(name, self.tally)
 
-    def _moments(self, rows: torch.Tensor, unit: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """As `snnbench.snn.grid.moments`."""
-        inverse = 1.0 / unit.double()
-        sums = torch.zeros(4, len(inverse), dtype=torch.float64)
-        count, channels = rows.shape
-        self.library.moments(rows.data_ptr(), count, channels, inverse.data_ptr(), *(part.data_ptr() for part in sums))
-        return sums[0], sums[1] * 2.0**26 + sums[2]
-
-    def _fire(self, name: str, currents: torch.Tensor, add: _Spikes | None = None, most: int = 0) -> _Spikes:
+    def _fire(
+        self, name: str, currents: torch.Tensor, add: _Spikes | None = None, most: int = 0, counted: bool = True
+    ) -> _Spikes:
         """Neurons of currents (T, N, H, W, C), or (1, N, H, W, C) at every step."""
         samples, *size = currents.shape[1:]
         shape = Shape(self.steps, samples, 0, 0, 0, 1, 0, 0, 0, *size, _bits(most))
-        found = _Room(self.steps, samples, tuple(size), add, most)
+        found = _Room(self.steps, samples, tuple(size), add, most, counted)
         constant = int(len(currents) == 1 < self.steps)
         self.library.fire_all(shape, self.neuron, currents.data_ptr(), constant, found.output, found.counters)
         return found.spikes(name, self.tally)
@@ -143,16 +156,18 @@ class _Pass:
 class _Room:
     """Where a layer writes; it keeps what the pointers point to."""
 
-    def __init__(self, steps: int, samples: int, size: tuple[int, ...], add: _Spikes | None, most: int) -> None:
-        self.bits = _bits(most)
-        self.counts = torch.empty(steps, samples, *size, dtype=torch.uint8)
+    def __init__(
+        self, steps: int, samples: int, size: tuple[int, ...], add: _Spikes | None, most: int, counted: bool
+    ) -> None:
+        self.bits, self.size = _bits(most), size
+        self.counts = torch.empty(steps, samples, *size, dtype=torch.uint8) if counted else None
         groups = -(-size[-1] * self.bits // 8)
         self.codes = torch.empty(steps, samples, *size[:-1], groups, dtype=torch.uint8) if self.bits else None
         self.steps = torch.zeros(steps, dtype=torch.int64)
         self.maps = torch.zeros(3 if add is not None and most else 1, *size, dtype=torch.int32)
         self.add = add
-        added = add.counts.data_ptr() if add is not None else None
-        self.output = Output(added, self.counts.data_ptr(), None if self.codes is None else self.codes.data_ptr())
+        written = (None if add is None else add.counts, self.counts, self.codes)
+        self.output = Output(*(None if t is None else t.data_ptr() for t in written))
         self.counters = Counts(self.steps.data_ptr(), *(m.data_ptr() for m in self.maps))
 
     def spikes(self, name: str, tally: Tally | None) -> _Spikes:
@@ -161,7 +176,7 @@ class _Room:
             tally.fired(name, self.steps.double(), self.maps[0].numel())
         maps = self.maps.permute(0, 3, 1, 2).double()
         ones, others = (maps[0], None) if len(maps) == 1 else (maps[1], maps[2])
-        return _Spikes(self.counts, self.codes, self.bits, ones, others)
+        return _Spikes(self.size, self.counts, self.codes, self.bits, ones, others)
 
 
 def _constants(config: NeuronConfig) -> Neuron:
