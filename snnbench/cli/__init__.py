@@ -22,6 +22,7 @@ class Parser(argparse.ArgumentParser):
 def parser() -> Parser:
     """The whole command line."""
     from snnbench.cli import (
+        bench,
         conformance,
         data,
         doctor,
@@ -49,7 +50,7 @@ def parser() -> Parser:
     main_parser.add_argument("--version", action="version", version=f"snnbench {__version__}")
     verbs = main_parser.add_subparsers(dest="verb", metavar="VERB")
     results = (rank, plot, report, publish, export, pack, validate)
-    for module in (run, resume, status, *results, listing, info, new, conformance, prepare, data, doctor):
+    for module in (run, resume, status, *results, listing, info, new, conformance, prepare, data, bench, doctor):
         module.add(verbs)
     return main_parser
 

@@ -168,6 +168,12 @@ class FoldedNetwork:
         return totals
 
     @torch.inference_mode()
+    def answers(self, thresholds: torch.Tensor, decays: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+        """Readout of every step (T, n, N, K); arguments as in `evaluate`, images as the network takes them."""
+        run = self._by_events if self.strategy == "events" else self._in_batches
+        return run(thresholds, decays, self._first(images)[0])[0]
+
+    @torch.inference_mode()
     def _first(self, images: torch.Tensor) -> tuple[torch.Tensor, float]:
         """Currents (N, F) of the first neurons, positions before channels, and their MACs."""
         first = self.layers[0]

@@ -114,6 +114,13 @@ class ConvNorm(nn.Module):
         """Use weights and biases that contain the normalisation, in mode ``"folded"``."""
         self._weight, self._bias = weight, bias
 
+    @property
+    def folded(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Weights and biases that contain the normalisation; known after it was calibrated or folded."""
+        if self._weight is None or self._bias is None:
+            raise RuntimeError("calibrate or fold comes first")
+        return self._weight, self._bias
+
     def _on_grid(self, weight: torch.Tensor, bias: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         if self.inputs is None or weight.dtype != torch.float32:
             return weight, bias, torch.ones_like(bias)
@@ -144,9 +151,13 @@ class Readout(nn.Module):
         if self.mode != "folded" or self.largest is None or sums.dtype != torch.float32:
             logits: torch.Tensor = self.fc(sums / area)
             return logits
-        # Sums over up to 16 steps are exact, too.
+        return F.linear(sums, *self.folded(area))
+
+    def folded(self, area: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Weights of sums over `area` positions, and biases, on grids on which sums over up to 16 steps are exact."""
+        assert self.largest is not None
         weight, bias, _ = on_grid(self.fc.weight / area, self.fc.bias, self.largest * area, spare=4)
-        return F.linear(sums, weight, bias)
+        return weight, bias
 
 
 def folded_finite(network: nn.Module) -> bool:

@@ -132,9 +132,8 @@ class _Pass:
             calibration = Calibration(self.library, connection)
             self.library.convolve(shape, x.codes.data_ptr(), calibration.by_tap.data_ptr(), y.data_ptr())
             return self._fire(name, calibration.finish(y), add, most, counted)
-        assert connection._weight is not None
-        assert connection._bias is not None
-        weight, bias = _taps(connection._weight), connection._bias
+        folded, bias = connection.folded
+        weight = _taps(folded)
         found = _Room(self.steps, samples, size, add, most, counted)
         self.library.convolve_and_fire(
             shape, self.neuron, x.codes.data_ptr(), weight.data_ptr(), bias.data_ptr(), found.output, found.counters

@@ -1,0 +1,147 @@
+"""Timing ways to evaluate a population, and a peer, in turns."""
+
+import ctypes
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from snnbench.bench.cases import Case
+from snnbench.bench.peers import spikingjelly
+from snnbench.errors import UsageError
+from snnbench.snn.threads import pool
+
+PEERS = {"spikingjelly": spikingjelly}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured of one way to evaluate a population.
+
+    Attributes
+    ----------
+    network
+        Name of the case.
+    way
+        The strategy, or the peer.
+    seconds
+        Per candidate, median over rounds.
+    samples_per_second
+        Samples of all candidates.
+    dense_flops
+        Per second: twice the multiply-accumulates that a network takes if every input is non-zero.
+    memory
+        Bytes that the process (or, on a GPU, torch) took at most while all candidates were evaluated, beyond networks
+        and images, if known.
+    times
+        How much faster than the peer; ``None`` without one.
+    different
+        Predictions of the first candidate that are not those of the peer; ``None`` without one.
+    """
+
+    network: str
+    way: str
+    seconds: float
+    samples_per_second: float
+    dense_flops: float
+    memory: int | None
+    times: float | None = None
+    different: int | None = None
+
+
+def measure(case: Case, device: torch.device, rounds: int = 5, against: str | None = None) -> list[Row]:
+    """Evaluate the population of a case in every way that works here.
+
+    Parameters
+    ----------
+    case
+        See `CASES`.
+    device
+        Where to run.
+    rounds
+        Of which the median is taken; in each one all ways take their turn, so that a busy moment hits them alike.
+    against
+        A peer to run too: ``spikingjelly``.
+
+    Raises
+    ------
+    UsageError
+        If the peer is unknown or not installed.
+    """
+    if against is not None and against not in PEERS:
+        raise UsageError(f"against {against!r}: known is {', '.join(PEERS)}")
+    material = case.make(device)
+    jobs: dict[str, Callable[[], object]] = dict(material.ways)
+    different = None
+    if against is not None:
+        peer = PEERS[against](material)
+        jobs[against] = peer.run
+        ours, theirs = (answers().mean(dim=0).argmax(dim=1) for answers in (material.answers, peer.answers))
+        different = int((ours != theirs).sum())
+    memory = {name: _memory_of(job, device) for name, job in jobs.items()}
+    times: dict[str, list[float]] = {name: [] for name in jobs}
+    for _ in range(rounds):
+        for name, job in jobs.items():
+            times[name].append(_seconds(job, device))
+    medians = {name: statistics.median(found) / case.candidates for name, found in times.items()}
+    rows = []
+    for name, seconds in medians.items():
+        of_peer = (medians[against] / seconds, different) if against is not None and name != against else (None, None)
+        per_second = case.samples / seconds
+        rows.append(Row(case.name, name, seconds, per_second, 2 * case.operations * per_second, memory[name], *of_peer))
+    return rows
+
+
+def matrix_peak(device: torch.device, size: int = 2048, rounds: int = 7) -> float:
+    """Floating-point operations per second of a product of two float32 matrices: the best of some rounds."""
+    a, b = torch.rand(2, size, size, device=device)
+    return 2 * size**3 / min(_seconds(lambda: a @ b, device) for _ in range(rounds + 1))
+
+
+def threads(device: torch.device) -> int:
+    """How many candidates or chunks are worked on at once."""
+    return pool(device.type)._max_workers
+
+
+def _seconds(job: Callable[[], object], device: torch.device) -> float:
+    start = time.perf_counter()
+    job()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def _memory_of(job: Callable[[], object], device: torch.device) -> int | None:
+    """Run a job twice; what the second time took beyond what was there before."""
+    job()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        held = torch.cuda.memory_allocated(device)
+        job()
+        return torch.cuda.max_memory_allocated(device) - held
+    before = _resident("VmRSS") if _forget_peak() else None
+    job()
+    peak = _resident("VmHWM")
+    return None if before is None or peak is None else max(0, peak - before)
+
+
+def _forget_peak() -> bool:
+    if sys.platform != "linux":
+        return False
+    try:
+        ctypes.CDLL(None).malloc_trim(0)  # what was freed is otherwise kept, and would not be counted again
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except (OSError, AttributeError):  # another C library
+        return False
+    return True
+
+
+def _resident(name: str) -> int | None:
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith(name):
+            return 1024 * int(line.split()[1])
+    return None
