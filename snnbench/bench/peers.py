@@ -77,7 +77,7 @@ def _weights(library: SimpleNamespace, material: Material, candidates: Sequence[
 def _thresholds(library: SimpleNamespace, material: Material, converted: Converted, thresholds: torch.Tensor) -> Peer:
     device = material.images.device
     layers: list[nn.Module] = []
-    neurons: list[nn.Module] = []
+    neurons: list[Any] = []
     for plan, weight in zip(converted.config.layers(), converted.weights, strict=False):
         if plan.kind == "conv":
             connection = library.layer.Conv2d(plan.source[0], plan.shape[0], 3, padding=1, bias=False)

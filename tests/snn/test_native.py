@@ -50,6 +50,10 @@ def frames(config, samples, side):
         ((1, 1), 24, 7, False),
         ((8, 1), 16, 6, False),
         ((1, 1), 64, 4, True),
+        ((1,), 56, 3, False),  # rows of weights in blocks of 8, 16, 32 and 64 outputs
+        ((1,), 288, 3, False),
+        ((1,), 160, 3, True),
+        ((8,), 64, 3, False),  # counts of up to 9
     ],
 )
 def test_the_same_bits(blocks, width, side, events, neuron):

@@ -15,11 +15,11 @@ from snnbench.data.folders import default_cache
 
 _FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-shared", "-fPIC")
 _SECONDS = 120
-_SOURCES = ("lookup.c", "calibration.c", "events.c")
+_SOURCES = ("layers.h", "tables.c", "rows.c", "neurons.c", "calibration.c", "events.c")
 
 
 class Shape(ctypes.Structure):
-    """Of a convolution: see ``lookup.c``."""
+    """Of a convolution: see ``layers.h``."""
 
     _fields_ = [(name, ctypes.c_int32) for name in (
         "steps", "samples", "height", "width", "channels", "bits", "kernel", "stride", "padding", "rows", "columns",
@@ -128,7 +128,13 @@ def _compile(compiler: str, sources: dict[str, bytes], path: Path) -> None:
         for name, source in sources.items():
             Path(folder, name).write_bytes(source)
         made = Path(folder, "made.so")
-        command = [compiler, *_FLAGS, "-o", str(made), *(str(Path(folder, name)) for name in sources)]
+        command = [
+            compiler,
+            *_FLAGS,
+            "-o",
+            str(made),
+            *(str(Path(folder, name)) for name in sources if name.endswith(".c")),
+        ]
         subprocess.run(command, capture_output=True, timeout=_SECONDS, check=True)
         os.replace(made, path)
 

@@ -1,0 +1,206 @@
+/* Layers of a spiking network: convolutions of counts of spikes (tables.c, rows.c), and their neurons.
+
+   Layouts: counts (T, N, H, W, C), a byte each; codes (T, N, H, W, G), each byte 8 / bits channels. */
+
+#include "layers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LARGEST (1 << 17) /* bytes of tables with 256 entries; larger ones leave the cache, and have 16 instead ... */
+#define MEDIUM (1 << 18)  /* ... unless they are larger than this. Both measured. */
+#define HELD (1 << 18)    /* sums that are made before neurons fire, where many samples share what is loaded */
+
+/* A bit for each that is set. */
+INLINE unsigned bits_of(const Flags flags) {
+#ifdef __AVX__
+    typedef float Lanes __attribute__((vector_size(32)));
+    return (unsigned)__builtin_ia32_movmskps256((Lanes)flags);
+#else
+    unsigned bits = 0;
+    for (int i = 0; i < 8; i++) bits |= (unsigned)(flags[i] & 1) << i;
+    return bits;
+#endif
+}
+
+/* The counts of 8 channels, a byte each, to codes; the products bring the bits of four bytes together in the highest. */
+INLINE void encode(const uint64_t counts, uint8_t *codes, const int bits) {
+    const uint32_t low = (uint32_t)counts, high = (uint32_t)(counts >> 32);
+    if (bits == 1)
+        *codes = (uint8_t)(counts * 0x0102040810204080ULL >> 56);
+    else if (bits == 2) {
+        codes[0] = (uint8_t)(low * 0x01041040U >> 24);
+        codes[1] = (uint8_t)(high * 0x01041040U >> 24);
+    } else
+        for (int k = 0; k < 4; k++) codes[k] = (uint8_t)(counts >> 16 * k | counts >> (16 * k + 4));
+}
+
+/* What is counted of every neuron, in bytes until one may be full. */
+typedef struct {
+    uint8_t *map, *ones, *others;
+    int steps;
+} Tallies;
+
+INLINE void increase(uint8_t *at, const uint64_t by) {
+    uint64_t eight;
+    memcpy(&eight, at, 8);
+    eight += by;
+    memcpy(at, &eight, 8);
+}
+
+static void empty(Tallies *from, const Counts *to, const int size) {
+    const uint8_t *restrict map = from->map, *restrict ones = from->ones, *restrict others = from->others;
+    for (int i = 0; i < size; i++) to->map[i] += map[i];
+    if (to->ones) {
+        for (int i = 0; i < size; i++) to->ones[i] += ones[i];
+        for (int i = 0; i < size; i++) to->others[i] += others[i];
+    }
+    memset(from->map, 0, 3 * (size_t)size);
+    from->steps = 0;
+}
+
+#define ONES 0x0101010101010101ULL
+
+/* One step of the neurons of an image, 8 at a time. `spread` has for every byte its bits as bytes. */
+INLINE int64_t fire(const Neuron *n, const float *current, float *v, const uint8_t *add, uint8_t *out, uint8_t *codes,
+                    const int bits_out, const Tallies *tallies, const uint64_t *spread, const int size, const int reset,
+                    const int at_threshold, const int sums) {
+    const Eight limit = (Eight){0} + n->threshold, decay = (Eight){0} + n->decay;
+    /* Copies: a byte that is written could be a part of what is pointed to. */
+    uint8_t *const map = tallies->map, *const ones = tallies->ones, *const others = tallies->others;
+    int64_t sum = 0;
+    for (int i = 0; i < size; i += 8) {
+        const Eight h = *(const Eight *)(current + i) + decay * *(Eight *)(v + i);
+        const Flags fired = at_threshold ? (Flags)(h >= limit) : (Flags)(h > limit);
+        *(Eight *)(v + i) = reset == 0   ? (Eight)((Flags)h & ~fired)
+                            : reset == 1 ? h - (Eight)((Flags)limit & fired)
+                                         : h;
+        const unsigned bits = bits_of(fired);
+        sum += __builtin_popcount(bits);
+        uint64_t eight = spread[bits];
+        increase(map + i, eight);
+        if (add) {
+            uint64_t more;
+            memcpy(&more, add + i, 8);
+            eight += more;
+        }
+        if (sums) { /* of counts up to 15: which are not 0, which more than 1 */
+            const uint64_t some = (eight + 127 * ONES) >> 7 & ONES, more = (eight + 126 * ONES) >> 7 & ONES;
+            increase(ones + i, some - more);
+            increase(others + i, more);
+        }
+        if (out) memcpy(out + i, &eight, 8);
+        if (codes) encode(eight, codes + i / 8 * bits_out, bits_out);
+    }
+    return sum;
+}
+
+static int64_t fire_as(const Neuron *n, const float *current, float *v, const uint8_t *add, uint8_t *out,
+                       uint8_t *codes, const int bits_out, Tallies *tallies, const Counts *counts,
+                       const uint64_t *spread, const int size) {
+    if (++tallies->steps == 256) empty(tallies, counts, size), tallies->steps = 1;
+#define FIRE(reset, at, sums, bits) fire(n, current, v, add, out, codes, bits, tallies, spread, size, reset, at, sums)
+#define FIRE_SUMS(reset, at)                                                                                           \
+    (!counts->ones ? FIRE(reset, at, 0, 1) : bits_out == 2 ? FIRE(reset, at, 1, 2) : FIRE(reset, at, 1, bits_out))
+    if (n->reset == 0) return n->at_threshold ? FIRE_SUMS(0, 1) : FIRE_SUMS(0, 0);
+    if (n->reset == 1) return n->at_threshold ? FIRE_SUMS(1, 1) : FIRE_SUMS(1, 0);
+    return n->at_threshold ? FIRE_SUMS(2, 1) : FIRE_SUMS(2, 0);
+}
+
+/* How sums are made, and for how many samples at once. */
+typedef struct {
+    Tables *tables;
+    Rows *rows;
+    int together;
+} Sums;
+
+static int sums_of(const Shape *s, const float *weight, Sums *to) {
+    const size_t bytes = sizeof(float) * s->kernel * s->kernel * groups_of(s->channels, s->bits) * 256 * s->outputs;
+    const size_t size = (size_t)s->steps * s->rows * s->columns * s->outputs;
+    *to = (Sums){0, 0, 1};
+    if (bytes <= LARGEST) return !(to->tables = tables_of(s, weight, 8));
+    if (bytes / 8 <= MEDIUM) return !(to->tables = tables_of(s, weight, 4));
+    to->together = (int)(HELD / size < 1 ? 1 : HELD / size > 16 ? 16 : HELD / size);
+    return !(to->rows = rows_of(s, weight, s->steps * to->together));
+}
+
+static void make(const Sums *s, const Images images, const float *bias, float *to) {
+    if (s->tables)
+        sums_by_tables(s->tables, images, bias, to);
+    else
+        sums_by_rows(s->rows, images, bias, to);
+}
+
+static void free_sums(Sums *s) { free_tables(s->tables), free_rows(s->rows); }
+
+/* All steps of all samples: of a convolution of codes if there are some, else of given currents. 0, or 1 if there is no
+   memory. */
+static int run(const Shape *s, const Neuron *n, const uint8_t *x, const Sums *sums, const float *bias,
+               const float *currents, const int constant, const Output *to, const Counts *counts) {
+    const int places = s->rows * s->columns, together = sums ? sums->together : 1;
+    const int coded = to->codes ? groups_of(s->outputs, s->bits_out) : 0;
+    const size_t in = (size_t)s->height * s->width * groups_of(s->channels, s->bits), size = (size_t)places * s->outputs;
+    float *v = malloc((size + (sums ? together * s->steps * size : 0)) * sizeof(float)), *h = v + size;
+    uint8_t *bytes = calloc(3, size);
+    if (!v || !bytes) {
+        free(v), free(bytes);
+        return 1;
+    }
+    Tallies tallies = {bytes, bytes + size, bytes + 2 * size, 0};
+    uint64_t spread[256] = {0};
+    for (int byte = 0; byte < 256; byte++)
+        for (int bit = 0; bit < 8; bit++) spread[byte] |= (uint64_t)(byte >> bit & 1) << 8 * bit;
+    for (int k = 0; k < s->samples; k++) {
+        memset(v, 0, size * sizeof(float));
+        if (sums && k % together == 0) {
+            const int outer = s->samples - k < together ? s->samples - k : together;
+            make(sums, (Images){x + k * in, in * s->samples, in, s->steps, outer}, bias, h);
+        }
+        for (int t = 0; t < s->steps; t++) {
+            const size_t image = (size_t)t * s->samples + k;
+            uint8_t *out = to->counts ? to->counts + image * size : 0;
+            uint8_t *codes = coded ? to->codes + image * places * coded : 0;
+            const float *now = sums ? h + (size_t)(k % together * s->steps + t) * size
+                                    : currents + (constant ? (size_t)k : image) * size;
+            counts->steps[t] += fire_as(n, now, v, to->add ? to->add + image * size : 0, out, codes, s->bits_out,
+                                        &tallies, counts, spread, (int)size);
+        }
+    }
+    empty(&tallies, counts, (int)size);
+    free(v), free(bytes);
+    return 0;
+}
+
+/* Convolution of codes, and neurons over all steps. 0, or 1 if there is no memory. */
+int convolve_and_fire(const Shape *s, const Neuron *n, const uint8_t *x, const float *weight, const float *bias,
+                      const Output *to, const Counts *counts) {
+    Sums sums;
+    const int bad = sums_of(s, weight, &sums) || run(s, n, x, &sums, bias, 0, 0, to, counts);
+    free_sums(&sums);
+    return bad;
+}
+
+/* Neurons of currents (T or 1, N, rows, columns, outputs); of one step only, they are those of all. */
+int fire_all(const Shape *s, const Neuron *n, const float *currents, int32_t constant, const Output *to,
+             const Counts *counts) {
+    return run(s, n, 0, 0, 0, currents, constant, to, counts);
+}
+
+/* Convolution without bias of every image and step into `y` (T, N, rows, columns, outputs). */
+int convolve(const Shape *s, const uint8_t *x, const float *weight, float *y) {
+    const size_t in = (size_t)s->height * s->width * groups_of(s->channels, s->bits);
+    Sums sums;
+    const int bad = sums_of(s, weight, &sums);
+    if (!bad) make(&sums, (Images){x, in, 0, s->steps * s->samples, 1}, 0, y);
+    free_sums(&sums);
+    return bad;
+}
+
+/* Sums over the image: (T, N, places, channels) to (T, N, channels). */
+void pool(const uint8_t *x, int32_t images, int32_t places, int32_t channels, float *out) {
+    for (int k = 0; k < images; k++, out += channels) {
+        memset(out, 0, channels * sizeof(float));
+        for (int p = 0; p < places; p++, x += channels)
+            for (int c = 0; c < channels; c++) out[c] += x[c];
+    }
+}
