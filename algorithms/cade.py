@@ -73,7 +73,12 @@ class CADEParameters:
     archive: float | None = param(
         None, "replaced members kept, per member; by default as the base, 0 of de", low=0, high=10, source="ours"
     )
-    population: int | None = param(None, "members; by default the problem's initial design", low=4, source="ours")
+    population: int | None = param(
+        None,
+        "members; by default as many as the initial design has, else 10 d, 50, or a tenth of the budget",
+        low=4,
+        source="ours",
+    )
     p: float = param(0.1, "share of best members in current-to-pbest/1", low=0, high=1, source="ours")
     asynchronous: bool = param(False, "a trial replaces its target before the next trial is made", source="ours")
 

@@ -28,7 +28,12 @@ class DEParameters:
     strategy: str = param("rand/1", "mutation", choices=tuple(STRATEGIES), source="Storn and Price 1997")
     crossover: str = param("bin", "binomial or exponential crossover", choices=tuple(CROSSOVERS), source="ours")
     bounds: str = param("clip", "what becomes of mutants outside the box", choices=tuple(BOUNDS), source="ours")
-    population: int | None = param(None, "members; by default the problem's initial design", low=4, source="ours")
+    population: int | None = param(
+        None,
+        "members; by default as many as the initial design has, else 10 d, 50, or a tenth of the budget",
+        low=4,
+        source="ours",
+    )
     p: float = param(0.1, "share of best members in current-to-pbest/1", low=0, high=1, source="ours")
     asynchronous: bool = param(False, "a trial replaces its target before the next trial is made", source="ours")
 

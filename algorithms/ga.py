@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 
 from snnbench.algorithm import Algorithm, Capabilities, Evaluations, State, Task
-from snnbench.algorithms.initial_design import fill
+from snnbench.algorithms.initial_design import fill, first_members, usual_size
 from snnbench.errors import UsageError
 from snnbench.parameters import param
 
@@ -19,7 +19,10 @@ class GAParameters:
     """Parameters of `GA`."""
 
     population: int | None = param(
-        None, "members; by default the problem's initial design, 50 if it offers none", low=4, source="ours"
+        None,
+        "members; by default as many as the initial design has, else 10 d, 50, or a tenth of the budget",
+        low=4,
+        source="ours",
     )
     crossover: float = param(0.9, "probability that two parents cross", low=0, high=1, source="Deb et al. 2002")
     crossover_eta: float = param(20.0, "crowding of the crossover", low=0, source="Deb et al. 2002")
@@ -75,8 +78,8 @@ class GA(Algorithm):
     def ask(self) -> torch.Tensor:
         p = self.parameters
         if not len(self.population):
-            design = self.task.initial(p.population or 50)
-            size = p.population or max(4, p.elite + 1, len(design) or 50)
+            usual = usual_size(self.task.space.dimension, self.task.budget)
+            design, size = first_members(self.task, p.population, p.elite + 1, usual)
             self.population = fill(self.task, design, size, self.generator)
         return self._children() if self.evaluated else self.population.clone()
 

@@ -11,6 +11,40 @@ DIFFERENCE = 0.1
 WIDTH = 0.01
 """Perturbation of a copied member where there is only one, as a share of the box, per coordinate."""
 
+LARGEST = 50
+"""Largest population that is chosen without being asked for."""
+
+GENERATIONS = 10
+"""A population is at most the budget divided by this, so that there is time to select, ..."""
+
+SMALLEST = 10
+"""... but not smaller than this."""
+
+
+def usual_size(dimension: int, budget: int) -> int:
+    """Members where nobody wishes for a number: 10 d, at most 50 and a tenth of the budget, at least 10."""
+    return max(SMALLEST, min(10 * dimension, LARGEST, budget // GENERATIONS))
+
+
+def first_members(task: Task, wanted: int | None, needed: int, usual: int) -> tuple[torch.Tensor, int]:
+    """The initial design (k, d), and the size of a population that `fill` makes of it.
+
+    A design may be a point or two, worth to start from, but no population: then its size is the usual one.
+
+    Parameters
+    ----------
+    wanted
+        Size that was asked for, if any.
+    needed
+        Smallest population that the algorithm works with.
+    usual
+        See `usual_size`.
+    """
+    design = task.initial(wanted or LARGEST)
+    if wanted is not None:
+        return design, wanted
+    return design, len(design) if len(design) >= max(4, needed) else max(needed, usual)
+
 
 def holds_weights(task: Task) -> bool:
     """Whether the space has a block of weights, where points far from the initial design are useless."""

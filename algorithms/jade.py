@@ -47,7 +47,12 @@ class JADEParameters:
         choices=tuple(BOUNDS),
         source="Zhang and Sanderson 2009, released code",
     )
-    population: int | None = param(None, "members; by default the problem's initial design", low=4, source="ours")
+    population: int | None = param(
+        None,
+        "members; by default as many as the initial design has, else 10 d, 50, or a tenth of the budget",
+        low=4,
+        source="ours",
+    )
     asynchronous: bool = param(False, "a trial replaces its target before the next trial is made", source="ours")
 
 

@@ -34,7 +34,12 @@ class JDEParameters:
         "bin", "binomial or exponential crossover", choices=tuple(CROSSOVERS), source="Brest et al. 2006"
     )
     bounds: str = param("clip", "what becomes of mutants outside the box", choices=tuple(BOUNDS), source="ours")
-    population: int | None = param(None, "members; by default the problem's initial design", low=4, source="ours")
+    population: int | None = param(
+        None,
+        "members; by default as many as the initial design has, else 10 d, 50, or a tenth of the budget",
+        low=4,
+        source="ours",
+    )
     p: float = param(0.1, "share of best members in current-to-pbest/1", low=0, high=1, source="ours")
     asynchronous: bool = param(False, "a trial replaces its target before the next trial is made", source="ours")
 

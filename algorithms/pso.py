@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 
 from snnbench.algorithm import Algorithm, Capabilities, Evaluations, State, Task
-from snnbench.algorithms.initial_design import fill
+from snnbench.algorithms.initial_design import fill, first_members, usual_size
 from snnbench.parameters import param
 
 BLOCK = {"cpu": 1 << 16, "cuda": 1 << 23}
@@ -19,7 +19,10 @@ class PSOParameters:
     """Parameters of `PSO`."""
 
     population: int | None = param(
-        None, "particles; by default the problem's initial design, 50 if it offers none", low=2, source="ours"
+        None,
+        "particles; by default as many as the initial design has, else 10 d, 50, or a tenth of the budget",
+        low=2,
+        source="ours",
     )
     phi: float = param(4.1, "sum of both accelerations, each phi / 2", low=4.000001, source="Clerc and Kennedy 2002")
     topology: str = param(
@@ -63,8 +66,8 @@ class PSO(Algorithm):
 
     def ask(self) -> torch.Tensor:
         if not len(self.x):
-            design = self.task.initial(self.parameters.population or 50)
-            size = self.parameters.population or max(2, len(design) or 50)
+            usual = usual_size(self.task.space.dimension, self.task.budget)
+            design, size = first_members(self.task, self.parameters.population, 2, usual)
             self.x = fill(self.task, design, size, self.generator)
         elif self.evaluated:
             self._move()

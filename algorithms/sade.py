@@ -41,7 +41,12 @@ class SaDEParameters:
     bounds: str = param(
         "redraw", "what becomes of mutants outside the box", choices=tuple(BOUNDS), source="Qin et al. 2009"
     )
-    population: int | None = param(None, "members; by default the problem's initial design", low=6, source="ours")
+    population: int | None = param(
+        None,
+        "members; by default as many as the initial design has, else 10 d, 50, or a tenth of the budget",
+        low=6,
+        source="ours",
+    )
     asynchronous: bool = param(False, "a trial replaces its target before the next trial is made", source="ours")
 
 

@@ -30,7 +30,12 @@ class SHADEParameters:
     bounds: str = param(
         "midpoint", "what becomes of mutants outside the box", choices=tuple(BOUNDS), source="Tanabe and Fukunaga 2013"
     )
-    population: int | None = param(None, "members; by default the problem's initial design", low=4, source="ours")
+    population: int | None = param(
+        None,
+        "members; by default as many as the initial design has, else 10 d, 50, or a tenth of the budget",
+        low=4,
+        source="ours",
+    )
     asynchronous: bool = param(False, "a trial replaces its target before the next trial is made", source="ours")
 
 

@@ -15,16 +15,8 @@ from snnbench.algorithms.differential_evolution.crossover import Crossover
 from snnbench.algorithms.differential_evolution.members import Members
 from snnbench.algorithms.differential_evolution.mutation import Pool, Strategy
 from snnbench.algorithms.differential_evolution.trials import Recipe, make_trials
-from snnbench.algorithms.initial_design import fill
+from snnbench.algorithms.initial_design import fill, first_members, usual_size
 from snnbench.errors import UsageError
-
-LARGEST_DEFAULT = 50
-"""Largest population that is chosen without being asked for."""
-
-
-def usual_size(dimension: int, budget: int) -> int:
-    """Members where there is neither an initial design nor a wish: 10 d, at most 50."""
-    return min(10 * dimension, LARGEST_DEFAULT)
 
 
 @dataclass(frozen=True)
@@ -218,11 +210,8 @@ class DifferentialEvolution(Algorithm):
 
     def _begin(self) -> tuple[torch.Tensor, int]:
         task, parts = self.task, self.parts
-        size = parts.size(task.space.dimension, task.budget)
-        wanted = parts.population
-        design = task.initial(wanted or size)
-        if wanted is None:
-            wanted = max(4, parts.needed, len(design) or size)
+        usual = parts.size(task.space.dimension, task.budget)
+        design, wanted = first_members(task, parts.population, parts.needed, usual)
         parts.control.begin(-(-(task.budget - wanted) // (wanted * parts.trials)))
         return fill(task, design, wanted, self.generator), self._archive_size(wanted)
 

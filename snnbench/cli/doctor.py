@@ -28,7 +28,7 @@ def _run(args: argparse.Namespace) -> int:
     facts = environment(torch.device("cuda:0") if torch.cuda.is_available() else None)
     held = sum(file.stat().st_size for file in cache.rglob("*") if file.is_file()) if cache.exists() else 0
     facts["evaluation"] = {
-        "table lookup": "compiled" if native.available() else "no C compiler that works: convolutions instead"
+        "code in C": "compiled" if native.available() else "no C compiler that works: convolutions instead"
     }
     facts["folders"] = {
         "cache": str(cache),

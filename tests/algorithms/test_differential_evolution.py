@@ -124,11 +124,27 @@ def test_unfit_parameters(toys):
 
 
 @pytest.mark.parametrize(
-    ("offered", "strategy", "size"), [(8, "rand/1", 8), (1, "rand/1", 4), (2, "rand/2", 6), (0, "rand/1", 50)]
+    ("offered", "budget", "size"),
+    [
+        (8, 1000, 8),
+        (8, 20, 8),
+        (1, 1000, 50),  # a point to start from, but no population
+        (0, 1000, 50),
+        (0, 200, 20),  # ten generations
+        (0, 40, 10),
+    ],
 )
-def test_population_size(toys, offered, strategy, size):
+@pytest.mark.parametrize("name", ["de", "ga", "pso"])
+def test_population_size(toys, name, offered, budget, size):
+    task = toys["task"](dimension=10, offered=offered, budget=budget)
+    assert len(toys["make"](name, task).ask()) == size
+    assert len(toys["make"](name, task, population=23).ask()) == 23
+
+
+@pytest.mark.parametrize(("offered", "size"), [(4, 50), (5, 50), (6, 6)])
+def test_a_design_that_is_too_small_for_the_strategy_is_no_population(toys, offered, size):
     task = toys["task"](dimension=10, offered=offered)
-    assert len(toys["make"]("de", task, strategy=strategy).ask()) == size
+    assert len(toys["make"]("de", task, strategy="rand/2").ask()) == size
 
 
 def test_filled_population_stays_near_the_design(toys):
