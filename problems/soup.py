@@ -14,14 +14,8 @@ import torch
 
 from snnbench.parameters import param
 from snnbench.problem import Context, Estimate, Problem, Split
-from snnbench.problems.sew import (
-    SEWCifar10,
-    SEWCifar100,
-    SEWCifarParameters,
-    SEWDigits,
-    SEWParameters,
-    SEWProblem,
-)
+from snnbench.problems.sew import SEWCifar10, SEWCifar100, SEWDigits, SEWProblem
+from snnbench.problems.sew_parameters import SEWCifarParameters, SEWParameters
 from snnbench.problems.standard import CONSTRAINTS, OBJECTIVES, how_measured, samples_of
 from snnbench.snn.sew_resnet import SEWResNet, layer_names
 from snnbench.snn.soup import SoupCodec, ensemble, greedy, layers_of
