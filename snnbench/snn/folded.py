@@ -9,6 +9,7 @@ All sums are exact (`snnbench.snn.conversion`), so none of this changes a bit of
 """
 
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -113,7 +114,7 @@ class FoldedNetwork:
         ]
         self._image_fan_out = fan_out(network.weights[0], self.layers[0].source, self.layers[0])
         self._widest = max(layer.neurons for layer in self.layers)
-        self._events = self._event_driven()
+        self._events, self._chosen = self._event_driven(), strategy == "auto"
         self.strategy = strategy if self._events is not None or strategy != "auto" else "convolution"
         if self.strategy == "lookup" or (self.strategy == "events" and self._events is None):
             raise UsageError(
@@ -170,8 +171,7 @@ class FoldedNetwork:
     @torch.inference_mode()
     def answers(self, thresholds: torch.Tensor, decays: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
         """Readout of every step (T, n, N, K); arguments as in `evaluate`, images as the network takes them."""
-        run = self._by_events if self.strategy == "events" else self._in_batches
-        return run(thresholds, decays, self._first(images)[0])[0]
+        return self._ran(thresholds, decays, self._first(images)[0])[0]
 
     @torch.inference_mode()
     def _first(self, images: torch.Tensor) -> tuple[torch.Tensor, float]:
@@ -187,8 +187,7 @@ class FoldedNetwork:
         self, thresholds: torch.Tensor, decays: torch.Tensor, currents: torch.Tensor, macs: float, labels: torch.Tensor
     ) -> list[Counts]:
         """A group of candidates on one span of samples."""
-        run = self._by_events if self.strategy == "events" else self._in_batches
-        answers, quiet, maps, spikes = run(thresholds, decays, currents)
+        answers, quiet, maps, spikes = self._ran(thresholds, decays, currents)
         answers = answers.mul_(self.network.output_scale)
         spikes = spikes.cpu()
         acs = sum(counted @ behind for counted, behind in zip(maps, self._fan_out, strict=True))
@@ -197,6 +196,17 @@ class FoldedNetwork:
             Counts(read(answers[:, i], labels, quiet[i], self.confidence), spikes[:, :, i], float(acs[i]), macs)
             for i in range(len(thresholds))
         ]
+
+    def _ran(self, thresholds: torch.Tensor, decays: torch.Tensor, currents: torch.Tensor) -> Ran:
+        if self.strategy == "events":
+            try:
+                return self._by_events(thresholds, decays, currents)
+            except (MemoryError, OSError) as error:
+                if not self._chosen:
+                    raise
+                self.strategy = "convolution"
+                warnings.warn(f"events failed ({error}): going on by convolution", RuntimeWarning, stacklevel=2)
+        return self._in_batches(thresholds, decays, currents)
 
     @torch.inference_mode()
     def _faster(self, thresholds: torch.Tensor, decays: torch.Tensor, currents: torch.Tensor) -> str:

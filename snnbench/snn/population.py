@@ -5,7 +5,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ from snnbench.snn.tally import Tally
 from snnbench.snn.temporal_consistency import ETC_WEIGHT
 from snnbench.snn.threads import run_all, workers
 from snnbench.snn.weights import attach
+
+T = TypeVar("T")
 
 
 class Decoder(Protocol):
@@ -88,7 +90,8 @@ class PopulationEvaluator:
         energy: EnergyModel,
         strategy: str = "auto",
     ) -> None:
-        self.strategy, self._choosing, self._lookup = strategy, threading.Lock(), False
+        self.strategy, self._choosing, self._chosen = strategy, threading.Lock(), strategy == "auto"
+        self._suits = False
         self.codec, self.prepare_images, self.calibration = codec, prepare_images, calibration
         self.chunk, self.confidence, self.energy = chunk, confidence, energy
         self.device = calibration.device
@@ -123,7 +126,8 @@ class PopulationEvaluator:
     def answers(self, x: torch.Tensor, images: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor, Tally, bool]]:
         """Logits (T, N, K), silent samples (N,), tally and whether the layers are finite, of every candidate of x."""
         replicas = [self._replica(k) for k in range(len(x))]
-        return run_all(self.device, [partial(self._answer, r, row, images) for r, row in zip(replicas, x, strict=True)])
+        jobs = [partial(self._answer, r, row, images) for r, row in zip(replicas, x, strict=True)]
+        return self._with_memory(lambda: run_all(self.device, jobs))
 
     @torch.inference_mode()
     def _answer(
@@ -143,16 +147,24 @@ class PopulationEvaluator:
         self, networks: Sequence[nn.Module], images: torch.Tensor, labels: torch.Tensor
     ) -> list[list[tuple[Readings, Tally]]]:
         """Every network over all samples: per network, one reading and tally per chunk."""
-        while True:
+
+        def attempt() -> list[list[tuple[Readings, Tally]]]:
             spans = [slice(a, a + self.chunk) for a in range(0, len(images), self.chunk)]
-            jobs = [partial(self._run, network, images[s], labels[s]) for network in networks for s in spans]
+            done = run_all(
+                self.device, [partial(self._run, network, images[s], labels[s]) for network in networks for s in spans]
+            )
+            return [done[k * len(spans) : (k + 1) * len(spans)] for k in range(len(networks))]
+
+        return self._with_memory(attempt)
+
+    def _with_memory(self, attempt: Callable[[], T]) -> T:
+        """What is attempted, with half as many samples per pass as often as the GPU's memory is too small."""
+        while True:
             try:
-                done = run_all(self.device, jobs)
+                return attempt()
             except torch.cuda.OutOfMemoryError:
                 if self.chunk == 1:
                     raise
-            else:
-                return [done[k * len(spans) : (k + 1) * len(spans)] for k in range(len(networks))]
             self.chunk = (self.chunk + 1) // 2
             warnings.warn("out of GPU memory: going on with fewer samples per pass", RuntimeWarning, stacklevel=2)
             torch.cuda.empty_cache()
@@ -192,8 +204,9 @@ class PopulationEvaluator:
                     self.strategy = faster(network, x) if self.device.type == "cpu" else "convolution"
         if self.strategy == "lookup":
             self._require_lookup(network)
-            assert isinstance(network, SEWResNet)
-            return native.forward(network, x, tally)
+            found = self._lookup(network, x, tally)
+            if found is not None:
+                return found
         if self.strategy == "events":
             raise UsageError("the strategy events does not suit this network; use auto")
         with exact_convolutions(self.device):
@@ -201,13 +214,30 @@ class PopulationEvaluator:
         return logits
 
     def _require_lookup(self, network: nn.Module) -> None:
-        if self._lookup:  # all replicas are alike
+        if self._suits:  # all replicas are alike
             return
         if self.device.type != "cpu" or not (isinstance(network, SEWResNet) and native.suits(network)):
             raise UsageError("the strategy lookup does not suit this network or device; use auto")
         if not native.available():
             raise UsageError("the strategy lookup needs a C compiler (cc, gcc or clang); use auto")
-        self._lookup = True
+        self._suits = True
+
+    def _lookup(self, network: nn.Module, x: torch.Tensor, tally: Tally | None) -> torch.Tensor | None:
+        """Logits, or ``None`` if that failed here and convolutions are used from now on."""
+        assert isinstance(network, SEWResNet)
+        counted = None if tally is None else Tally()
+        try:
+            logits = native.forward(network, x, counted)
+        except (MemoryError, OSError, RuntimeError) as error:
+            if not self._chosen:
+                raise
+            self.strategy = "convolution"
+            warnings.warn(f"lookup failed ({error}): going on by convolution", RuntimeWarning, stacklevel=2)
+            return None
+        if tally is not None and counted is not None:
+            tally.add(counted)
+            tally.silent = counted.silent
+        return logits
 
     def _input(self, images: torch.Tensor) -> torch.Tensor:
         x = self.prepare_images(images)
@@ -227,10 +257,13 @@ def faster(network: nn.Module, x: torch.Tensor, samples: int = 32) -> str:
     seconds = {}
     for name, run in (("convolution", network), ("lookup", partial(native.forward, network))):
         times = []
-        for _ in range(3):
-            began = time.perf_counter()
-            run(few)
-            times.append(time.perf_counter() - began)
+        try:
+            for _ in range(3):
+                began = time.perf_counter()
+                run(few)
+                times.append(time.perf_counter() - began)
+        except (MemoryError, OSError):  # of tables; convolutions need less
+            continue
         seconds[name] = min(times)
     return min(seconds, key=seconds.__getitem__)
 

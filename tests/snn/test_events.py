@@ -91,6 +91,27 @@ def test_a_missing_compiler_is_no_error(monkeypatch):
 
 
 @compiled
+def test_a_strategy_that_fails_is_dropped_with_one_line(monkeypatch):
+    network, images = converted("4p-6p-5p|7-6")
+    labels = torch.arange(SAMPLES) % 5
+    everyone = population(network, 3, leaky=False)
+    expected = FoldedNetwork(network, 2, 0.6, strategy="convolution").evaluate(*everyone, images, labels)
+
+    def fails(*_):
+        raise MemoryError("pretended")
+
+    monkeypatch.setattr(native.EventDriven, "run", fails)
+    monkeypatch.setattr(FoldedNetwork, "_faster", lambda *_: "events")
+    folded = FoldedNetwork(network, 2, 0.6)
+    with pytest.warns(RuntimeWarning, match=r"events failed \(pretended\): going on by convolution"):
+        found = folded.evaluate(*everyone, images, labels)
+    assert folded.strategy == "convolution"
+    assert [c.readings.loss for c in found] == [c.readings.loss for c in expected]
+    with pytest.raises(MemoryError, match="pretended"):
+        FoldedNetwork(network, 2, 0.6, strategy="events").evaluate(*everyone, images, labels)
+
+
+@compiled
 @pytest.mark.parametrize(("convolution", "events", "expected"), [(1.0, 0.1, "events"), (0.1, 1.0, "convolution")])
 def test_the_faster_one_is_used(monkeypatch, convolution, events, expected):
     network, images = converted("4p-6p-5p|7-6")

@@ -145,6 +145,30 @@ def test_a_strategy_that_cannot_be_used_is_one_line(monkeypatch):
 
 
 @compiled
+def test_a_strategy_that_fails_is_dropped_with_one_line(monkeypatch):
+    expected = evaluator("convolution")[1]()
+    real, calls = native.forward, []
+
+    def fails(network, x, tally=None):
+        calls.append(1)
+        logits = real(network, x, tally)  # what it counted must not be counted twice
+        if len(calls) > 20:
+            raise MemoryError("pretended")
+        return logits
+
+    monkeypatch.setattr(population.native, "forward", fails)
+    monkeypatch.setattr(population, "faster", lambda *_: "lookup")
+    made, run = evaluator("auto")
+    with pytest.warns(RuntimeWarning, match=r"lookup failed \(pretended\): going on by convolution"):
+        found = [run() for _ in range(2)][-1]
+    assert made.strategy == "convolution"
+    for name in expected:
+        assert np.array_equal(expected[name], found[name]), name
+    with pytest.raises(MemoryError, match="pretended"):  # what was asked for is not replaced by something else
+        evaluator("lookup")[1]()
+
+
+@compiled
 @pytest.mark.parametrize(("convolution", "lookup", "expected"), [(1.0, 0.1, "lookup"), (0.1, 1.0, "convolution")])
 def test_the_faster_one_is_used(monkeypatch, convolution, lookup, expected):
     config = SEWConfig((1, 1), 8, channels=2)

@@ -144,6 +144,26 @@ def test_out_of_memory_means_smaller_passes(make_evaluator, population, images, 
     assert sizes == [10] * 4
 
 
+def test_out_of_memory_means_smaller_passes_of_answers_too(make_evaluator, population, images, monkeypatch):
+    evaluator = make_evaluator(chunk=40)
+    forward = evaluator.forward
+
+    def small(network, x, tally=None):
+        if tally is not None and len(x) > 12:
+            raise torch.cuda.OutOfMemoryError("pretended")
+        return forward(network, x, tally)
+
+    monkeypatch.setattr(evaluator, "forward", small)
+    with pytest.warns(RuntimeWarning, match="out of GPU memory"):
+        ((logits, silent, tally, usable),) = evaluator.answers(population[:1], images)
+    assert evaluator.chunk == 10
+    ((expected, expected_silent, counted, _),) = make_evaluator(chunk=40).answers(population[:1], images)
+    assert torch.equal(silent, expected_silent)
+    torch.testing.assert_close(logits, expected)
+    assert tally.operations() == counted.operations()
+    assert usable
+
+
 def test_out_of_memory_for_one_sample_is_raised(make_evaluator, population, images, labels, monkeypatch):
     evaluator = make_evaluator(chunk=1)
 
