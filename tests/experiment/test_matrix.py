@@ -116,7 +116,7 @@ def test_workers_killed_at_random_cost_nothing(tmp_path, undisturbed):
             killed.append(victim.plan)
 
     observer = Quiet(kill)
-    cells = made(matrix(sleep=0.02), tmp_path, observer=observer)
+    cells = made(matrix(sleep=0.06), tmp_path, observer=observer)
     assert len(killed) == 2
     assert [news.kind for news in observer.news].count("died") == 2
     assert [cell.state for cell in cells] == ["complete"] * 3

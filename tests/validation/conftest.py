@@ -15,7 +15,7 @@ from snnbench.problem import Context
 from snnbench.validation import Options, Report, validate
 
 SETTINGS = {"epochs": 2, "train_samples": 200, "search_samples": 60, "calibration": 40}
-BUDGET = 9
+BUDGET = 13  # beyond the first population of de
 SUITE = f"""
 name = "tiny"
 version = 1

@@ -17,7 +17,7 @@ from snnbench.experiment.digest import digests
 from snnbench.experiment.seeds import streams
 from snnbench.validation import CHECKS, validate, write_manifest
 
-BUDGET = 9  # of the runs in conftest.py
+BUDGET = 13  # of the runs in conftest.py
 
 
 def errors(report):
@@ -119,7 +119,7 @@ DAMAGE = {
     "no evaluations": (lambda run: (run / "evaluations.parquet").unlink(), "evaluations", "no evaluations.parquet"),
     "truncated Parquet": (lambda run: shortened(run / "evaluations.parquet"), "evaluations", "truncated"),
     "no Parquet": (lambda run: (run / "evaluations.parquet").write_text("x"), "evaluations", "no Parquet"),
-    "fewer rows": (lambda run: rows(run, lambda t: t.slice(0, BUDGET - 1)), "evaluations", "8 evaluations on record"),
+    "fewer rows": (lambda run: rows(run, lambda t: t.slice(0, BUDGET - 1)), "evaluations", "12 evaluations on record"),
     "a gap": (lambda run: edit_rows(run, "evaluation", 3, 7), "evaluations", "row 3 is evaluation 7"),
     "NaN": (lambda run: edit_rows(run, "objective.error", 2, np.nan), "evaluations", "is NaN"),
     "too good": (lambda run: edit_rows(run, "objective.error", 2, -1.0), "evaluations", "better than the problem's"),
@@ -148,7 +148,7 @@ DAMAGE = {
     "other budget": (
         lambda run: edit(run, lambda c: (c["plan"].update(budget=8), c["budget"].update(evaluations=8))),
         "suite",
-        "budget 8, not 9",
+        "budget 8, not 13",
     ),
     "seed of no suite": (lambda run: reseeded(run, 7), "suite", "seed 7 is none"),
     "other version": (lambda run: problem(run, version=2), "suite", "version 2, the suite is about version 1"),
