@@ -6,7 +6,8 @@
 
    Sizes of layers are padded to multiples of 8 with weights of zero; such neurons never fire. */
 
-#include <stdint.h>
+#include "layers.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,23 +23,6 @@ typedef struct {
     float *answers;       /* (steps, candidates, samples, size of the readout) */
     uint8_t *silent;      /* (candidates, samples): whether the last layer never fired */
 } Found;
-
-#define INLINE static inline __attribute__((always_inline))
-
-typedef float Eight __attribute__((vector_size(32), aligned(4)));
-typedef int32_t Flags __attribute__((vector_size(32), aligned(4)));
-
-/* A bit for each that is set. */
-INLINE unsigned bits_of(const Flags flags) {
-#ifdef __AVX__
-    typedef float Lanes __attribute__((vector_size(32)));
-    return (unsigned)__builtin_ia32_movmskps256((Lanes)flags);
-#else
-    unsigned bits = 0;
-    for (int i = 0; i < 8; i++) bits |= (unsigned)(flags[i] & 1) << i;
-    return bits;
-#endif
-}
 
 /* One step of a layer: H = decay V + x, a spike where H >= threshold, V = H - threshold. Lists who fires.
 

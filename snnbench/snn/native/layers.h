@@ -39,6 +39,18 @@ typedef struct {
 typedef float Eight __attribute__((vector_size(32), aligned(4)));
 typedef int32_t Flags __attribute__((vector_size(32), aligned(4)));
 
+/* A bit for each that is set. */
+INLINE unsigned bits_of(const Flags flags) {
+#ifdef __AVX__
+    typedef float Lanes __attribute__((vector_size(32)));
+    return (unsigned)__builtin_ia32_movmskps256((Lanes)flags);
+#else
+    unsigned bits = 0;
+    for (int i = 0; i < 8; i++) bits |= (unsigned)(flags[i] & 1) << i;
+    return bits;
+#endif
+}
+
 static inline int groups_of(int channels, int bits) { return (channels * bits + 7) / 8; }
 
 /* Images of which sums are made: `inner` of them `near` apart, and that `outer` times, `far` apart. */

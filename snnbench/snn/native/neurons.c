@@ -11,18 +11,6 @@
 #define MEDIUM (1 << 18)  /* ... unless they are larger than this. Both measured. */
 #define HELD (1 << 18)    /* sums that are made before neurons fire, where many samples share what is loaded */
 
-/* A bit for each that is set. */
-INLINE unsigned bits_of(const Flags flags) {
-#ifdef __AVX__
-    typedef float Lanes __attribute__((vector_size(32)));
-    return (unsigned)__builtin_ia32_movmskps256((Lanes)flags);
-#else
-    unsigned bits = 0;
-    for (int i = 0; i < 8; i++) bits |= (unsigned)(flags[i] & 1) << i;
-    return bits;
-#endif
-}
-
 /* The counts of 8 channels, a byte each, to codes; the products bring the bits of four bytes together in the highest. */
 INLINE void encode(const uint64_t counts, uint8_t *codes, const int bits) {
     const uint32_t low = (uint32_t)counts, high = (uint32_t)(counts >> 32);
