@@ -161,6 +161,7 @@ class SEWProblem(Problem):
     def describe(self) -> dict[str, Any]:
         """Data, splits, network, recipes and hashes of the checkpoints."""
         assert self._codec is not None
+        precision = self.parameters.precision
         return {
             "family": "sew",
             "network": {
@@ -171,7 +172,8 @@ class SEWProblem(Problem):
                 "neuron": self.network.neuron.describe(),
                 "layers": layer_names(self.network),
                 "arithmetic": "folded weights on grids of their outputs on which no float32 sum rounds"
-                + ("" if self.target.steps is not None else "; images on multiples of 2^-8"),
+                + ("" if self.target.steps is not None else "; images on multiples of 2^-8")
+                + ("" if precision == "float32" else f"; {precision} behind the first convolution"),
                 "normalisation": f"re-estimated on the first {self.parameters.calibration} search samples",
             },
             "data": {"target": dict(self.target.provenance), "source": dict(self.task.source.provenance)},
@@ -241,7 +243,7 @@ class SEWProblem(Problem):
     def _make_evaluator(self, data: DataSet, codec: Decoder, calibration: torch.Tensor) -> PopulationEvaluator:
         inputs = arriving(data)
         return PopulationEvaluator(
-            lambda: SEWResNet(self.network, inputs),
+            lambda: SEWResNet(self.network, inputs, self.parameters.precision),
             codec,
             network_input(data),
             calibration,

@@ -1,8 +1,10 @@
 """Parameters of the `sew-*` problems."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from snnbench.parameters import param
+from snnbench.snn.precision import PRECISIONS
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,9 @@ class SEWParameters:
     search_samples: int = param(0, "samples of the search split an evaluation uses; 0 for all", low=0, source="ours")
     calibration: int = param(128, "search samples that batch normalisation is re-estimated on", low=2, source="ours")
     chunk: int = param(500, "samples per pass", low=1, source="ours")
+    precision: Literal["float32", "tf32", "bfloat16", "float16"] = param(
+        "float32", "what convolutions behind the first one compute in", choices=PRECISIONS, source="ours"
+    )
     instance: int = param(0, "seed of source and members: another instance of the problem", low=0, source="ours")
 
 

@@ -6,7 +6,7 @@ defaults, the text of ``snnbench info``, the parsing of ``--set name=value`` and
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from snnbench.errors import UsageError, unknown
@@ -90,6 +90,24 @@ def describe(parameters: Any) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def as_known_to(recorded: Mapping[str, Any], now: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
+    """Parameters without those that a record does not know, unless they were set: they came later.
+
+    Within a version a new parameter's default is what was done before, so such records are still of the same problem.
+
+    Parameters
+    ----------
+    recorded
+        Parameters as they were recorded.
+    now
+        Parameters as they are now.
+    settings
+        Names that were set.
+    """
+    kept = {*recorded, *settings}
+    return {name: value for name, value in now.items() if name in kept}
 
 
 def _checked(field: dataclasses.Field, value: Any, owner: str) -> Any:

@@ -13,6 +13,7 @@ from snnbench.snn.energy import HOROWITZ_45NM
 from snnbench.snn.folded import FoldedNetwork
 from snnbench.snn.layers import Inputs, set_mode
 from snnbench.snn.population import PopulationEvaluator
+from snnbench.snn.precision import Precision
 from snnbench.snn.sew_resnet import LAYOUTS, SEWConfig, SEWResNet
 from snnbench.snn.tally import dense_operations
 from snnbench.snn.vgg import VGG, VGGConfig
@@ -36,7 +37,7 @@ class Material:
     labels
         (N,).
     ways
-        Jobs that evaluate the whole population with all metrics, by strategy.
+        Jobs that evaluate the whole population with all metrics, by strategy and precision.
     answers
         Logits (T, N, K) of the first candidate.
     networks
@@ -47,7 +48,7 @@ class Material:
 
     images: torch.Tensor
     labels: torch.Tensor
-    ways: dict[str, Way]
+    ways: dict[tuple[str, Precision], Way]
     answers: Callable[[], torch.Tensor]
     networks: "Sequence[SEWResNet] | tuple[Converted, torch.Tensor]"
     steps: int
@@ -82,8 +83,8 @@ class Case(ABC):
         """Multiply-accumulates of a sample if every input were non-zero."""
 
     @abstractmethod
-    def make(self, device: torch.device) -> Material:
-        """Draw weights and images."""
+    def make(self, device: torch.device, precisions: Sequence[Precision] = ("float32",)) -> Material:
+        """Draw weights and images; answers and networks are those of float32."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class SEWCase(Case):
         with torch.random.fork_rng(devices=[]):
             return dense_operations(SEWResNet(self.config), image, self.steps)
 
-    def make(self, device: torch.device) -> Material:
+    def make(self, device: torch.device, precisions: Sequence[Precision] = ("float32",)) -> Material:
         generator = torch.Generator().manual_seed(0)
         shape = (self.samples, self.channels, self.side, self.side)
         pixels = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator).to(device)
@@ -132,20 +133,23 @@ class SEWCase(Case):
         calibration = pixels[: self.samples // 8]
         build = partial(SEWResNet, self.config, inputs)
 
-        def evaluator(strategy: str) -> PopulationEvaluator:
+        def evaluator(strategy: str, precision: Precision) -> PopulationEvaluator:
             common = (calibration, min(self.samples, 500), CONFIDENCE, HOROWITZ_45NM)
-            return PopulationEvaluator(build, codec, _standardised, *common, strategy)
+            return PopulationEvaluator(partial(build, precision=precision), codec, _standardised, *common, strategy)
 
-        strategies = ["convolution"]
-        if device.type == "cpu" and native.available() and native.suits(network):
-            strategies.append("lookup")
-        made = {name: evaluator(name) for name in strategies}
+        lookup = device.type == "cpu" and native.available() and native.suits(network)
+        fastest = evaluator("lookup" if lookup else "convolution", "float32")
+        made = {("convolution", precision): evaluator("convolution", precision) for precision in precisions}
+        if lookup and "float32" in precisions:
+            made["lookup", "float32"] = fastest
 
         def answers() -> torch.Tensor:
-            return made[strategies[-1]].answers(population[:1], pixels)[0][0]
+            return fastest.answers(population[:1], pixels)[0][0]
 
         networks = [self._folded(build, codec, row, calibration) for row in population]
-        ways: dict[str, Way] = {n: partial(e.evaluate, population, pixels, labels) for n, e in made.items()}
+        ways: dict[tuple[str, Precision], Way] = {
+            key: partial(e.evaluate, population, pixels, labels) for key, e in made.items()
+        }
         return Material(_standardised(pixels), labels, ways, answers, networks, self.steps)
 
     @torch.inference_mode()
@@ -194,7 +198,7 @@ class ThresholdCase(Case):
             total += weight.numel() * places
         return total * self.steps
 
-    def make(self, device: torch.device) -> Material:
+    def make(self, device: torch.device, precisions: Sequence[Precision] = ("float32",)) -> Material:
         generator = torch.Generator().manual_seed(0)
         shape = (self.samples, self.channels, self.side, self.side)
         images = round_image(torch.randn(shape, generator=generator).clamp_(-2, 2)).to(device)
@@ -211,11 +215,14 @@ class ThresholdCase(Case):
         made = {"convolution": FoldedNetwork(converted, self.steps, CONFIDENCE, strategy="convolution")}
         if FoldedNetwork(converted, self.steps, CONFIDENCE).strategy == "auto":
             made["events"] = FoldedNetwork(converted, self.steps, CONFIDENCE, strategy="events")
+        # Thresholds are searched in float32 only.
 
         def answers() -> torch.Tensor:
             return list(made.values())[-1].answers(thresholds[:1], decays[:1], images)[:, 0]
 
-        ways: dict[str, Way] = {n: partial(f.evaluate, thresholds, decays, images, labels) for n, f in made.items()}
+        ways: dict[tuple[str, Precision], Way] = {
+            (name, "float32"): partial(f.evaluate, thresholds, decays, images, labels) for name, f in made.items()
+        }
         return Material(images, labels, ways, answers, (converted, thresholds), self.steps)
 
 

@@ -4,7 +4,7 @@ import ctypes
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import torch
 from snnbench.bench.cases import Case
 from snnbench.bench.peers import spikingjelly
 from snnbench.errors import UsageError
+from snnbench.snn.precision import Precision
 from snnbench.snn.threads import pool
 
 PEERS = {"spikingjelly": spikingjelly}
@@ -26,8 +27,8 @@ class Row:
     ----------
     network
         Name of the case.
-    way
-        The strategy, or the peer.
+    way, precision
+        The strategy, or the peer, and what it computes in; of the peer on a GPU, PyTorch's own settings.
     seconds
         Per candidate, median over rounds.
     samples_per_second
@@ -40,11 +41,12 @@ class Row:
     times
         How much faster than the peer; ``None`` without one.
     different
-        Predictions of the first candidate that are not those of the peer; ``None`` without one.
+        Predictions of the first candidate in float32 that are not those of the peer; ``None`` without one.
     """
 
     network: str
     way: str
+    precision: Precision
     seconds: float
     samples_per_second: float
     dense_flops: float
@@ -53,7 +55,13 @@ class Row:
     different: int | None = None
 
 
-def measure(case: Case, device: torch.device, rounds: int = 5, against: str | None = None) -> list[Row]:
+def measure(
+    case: Case,
+    device: torch.device,
+    rounds: int = 5,
+    against: str | None = None,
+    precisions: Sequence[Precision] = ("float32",),
+) -> list[Row]:
     """Evaluate the population of a case in every way that works here.
 
     Parameters
@@ -66,6 +74,8 @@ def measure(case: Case, device: torch.device, rounds: int = 5, against: str | No
         Of which the median is taken; in each one all ways take their turn, so that a busy moment hits them alike.
     against
         A peer to run too: ``spikingjelly``.
+    precisions
+        Of networks that can be run in several.
 
     Raises
     ------
@@ -74,32 +84,57 @@ def measure(case: Case, device: torch.device, rounds: int = 5, against: str | No
     """
     if against is not None and against not in PEERS:
         raise UsageError(f"against {against!r}: known is {', '.join(PEERS)}")
-    material = case.make(device)
-    jobs: dict[str, Callable[[], object]] = dict(material.ways)
+    material = case.make(device, precisions)
+    jobs: dict[tuple[str, Precision], Callable[[], object]] = dict(material.ways)
+    of_peer: tuple[str, Precision] = (against or "", "float32")
     different = None
     if against is not None:
         peer = PEERS[against](material)
-        jobs[against] = peer.run
+        jobs[of_peer] = peer.run
         ours, theirs = (answers().mean(dim=0).argmax(dim=1) for answers in (material.answers, peer.answers))
         different = int((ours != theirs).sum())
     memory = {name: _memory_of(job, device) for name, job in jobs.items()}
-    times: dict[str, list[float]] = {name: [] for name in jobs}
+    times: dict[tuple[str, Precision], list[float]] = {name: [] for name in jobs}
     for _ in range(rounds):
         for name, job in jobs.items():
             times[name].append(_seconds(job, device))
     medians = {name: statistics.median(found) / case.candidates for name, found in times.items()}
     rows = []
     for name, seconds in medians.items():
-        of_peer = (medians[against] / seconds, different) if against is not None and name != against else (None, None)
+        peers = of_peer in medians and name != of_peer
+        compared = (medians[of_peer] / seconds, different) if peers else (None, None)
         per_second = case.samples / seconds
-        rows.append(Row(case.name, name, seconds, per_second, 2 * case.operations * per_second, memory[name], *of_peer))
+        dense = 2 * case.operations * per_second
+        rows.append(Row(case.name, *name, seconds, per_second, dense, memory[name], *compared))
     return rows
 
 
-def matrix_peak(device: torch.device, size: int = 2048, rounds: int = 7) -> float:
-    """Floating-point operations per second of a product of two float32 matrices: the best of some rounds."""
-    a, b = torch.rand(2, size, size, device=device)
-    return 2 * size**3 / min(_seconds(lambda: a @ b, device) for _ in range(rounds + 1))
+def matrix_peak(
+    device: torch.device, precision: Precision = "float32", size: int | None = None, rounds: int = 7
+) -> float:
+    """Floating-point operations per second of a product of two matrices: the best of some rounds.
+
+    Parameters
+    ----------
+    device
+        Where. A CPU computes in float32 whatever the precision.
+    precision
+        Of the matrices.
+    size
+        Rows and columns; by default 2048, and 8192 on a GPU.
+    rounds
+        Of which the fastest counts.
+    """
+    gpu = device.type == "cuda"
+    size = size or (8192 if gpu else 2048)
+    half = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision) if gpu else None
+    a, b = torch.rand(2, size, size, device=device, dtype=half)
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    try:
+        return 2 * size**3 / min(_seconds(lambda: a @ b, device) for _ in range(rounds + 1))
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def threads(device: torch.device) -> int:

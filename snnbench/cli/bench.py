@@ -13,6 +13,11 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     parser.add_argument("--network", metavar="NAMES", help="of these networks, by commas; default: all")
     parser.add_argument("--against", metavar="PEER", help="also run a plain loop of another library: spikingjelly")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N (default: auto)")
+    parser.add_argument(
+        "--precision",
+        metavar="NAMES",
+        help="of weights, by commas: float32, tf32, bfloat16, float16 (default: float32)",
+    )
     parser.add_argument("--rounds", type=int, default=5, help="of which the median is taken (default: 5)")
     parser.add_argument("--json", action="store_true", help="machine-readable output")
     parser.set_defaults(run=_run)
@@ -23,27 +28,33 @@ def _run(args: argparse.Namespace) -> int:
     from snnbench.bench.timing import threads
     from snnbench.experiment.environment import environment, resolve_device
     from snnbench.report.text import number, size, table
+    from snnbench.snn.precision import PRECISIONS
 
     names = args.network.split(",") if args.network else list(CASES)
     for name in names:
         if name not in CASES:
             raise unknown("network", name, CASES)
+    precisions = tuple(args.precision.split(",")) if args.precision else ("float32",)
+    for name in precisions:
+        if name not in PRECISIONS:
+            raise unknown("precision", name, PRECISIONS)
     if args.rounds < 1:
         raise UsageError(f"--rounds {args.rounds}: at least 1")
     device = resolve_device(args.device)
-    peak = matrix_peak(device)
+    peaks = {name: matrix_peak(device, name) for name in dict.fromkeys(("float32", *precisions))}
     facts = environment(device)
     hardware = facts["hardware"]
     if not args.json:
         print(
-            f"{hardware.get('gpu') or hardware['cpu']}, {device}, {threads(device)} at once, product of float32 "
-            f"matrices {peak / 1e9:,.0f} GFLOP/s; median of {args.rounds}"
+            f"{hardware.get('gpu') or hardware['cpu']}, {device}, {threads(device)} at once, product of matrices "
+            + ", ".join(f"{peak / 1e9:,.0f} GFLOP/s ({name})" for name, peak in peaks.items())
+            + f"; median of {args.rounds}"
         )
     found = []
     for name in names:
         case = CASES[name]
-        rows = measure(case, device, args.rounds, args.against)
-        found += [dataclasses.asdict(row) | {"share_of_peak": row.dense_flops / peak} for row in rows]
+        rows = measure(case, device, args.rounds, args.against, precisions)
+        found += [dataclasses.asdict(row) | {"share_of_peak": row.dense_flops / peaks[row.precision]} for row in rows]
         if args.json:
             continue
         print(
@@ -53,10 +64,10 @@ def _run(args: argparse.Namespace) -> int:
         header = ["way", "candidates/s", "samples/s", "of peak", "memory", f"x {args.against}" if args.against else ""]
         cells = [
             [
-                row.way,
+                row.way if row.precision == "float32" else f"{row.way} {row.precision}",
                 number(1.0 / row.seconds),
                 number(row.samples_per_second),
-                f"{100 * row.dense_flops / peak:.0f} %",
+                f"{100 * row.dense_flops / peaks[row.precision]:.0f} %",
                 "?" if row.memory is None else size(row.memory),
                 "" if row.times is None else f"{row.times:.2f}",
             ]
@@ -67,7 +78,7 @@ def _run(args: argparse.Namespace) -> int:
         if different is not None:
             print(f"predictions that differ from {args.against}'s: {different} of {case.samples}")
     if args.json:
-        facts |= {"device": str(device), "at_once": threads(device), "matrix_peak": peak, "rounds": args.rounds}
+        facts |= {"device": str(device), "at_once": threads(device), "matrix_peak": peaks, "rounds": args.rounds}
         print(json.dumps(facts | {"rows": found}, indent=2))
     else:
         print("\nof peak: operations as if every neuron fired, against the product of matrices")

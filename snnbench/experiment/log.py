@@ -173,12 +173,15 @@ def read_parquet(path: Path, columns: list[str] | Callable[[str], bool] | None =
         raise RecordError(f"{path} is truncated or no Parquet file ({reason}); start again with --fresh") from None
 
 
-def read_rows(directory: Path, timings: bool = False) -> pa.Table | None:
-    """All rows of a run in any state, without the timings or only those; ``None`` if there are none yet."""
+def read_rows(directory: Path, timings: bool = False, columns: Callable[[str], bool] | None = None) -> pa.Table | None:
+    """All rows of a run in any state, without the timings or only those; ``None`` if there are none yet.
+
+    With `columns` only the columns that it picks by name: a long run on a wide problem has 100 MB of others.
+    """
     final = directory / ("timings.parquet" if timings else "evaluations.parquet")
     if (directory / "evaluations.parquet").exists():
-        return read_parquet(final) if final.exists() else None
-    tables = [read_parquet(path) for path in sorted((directory / "evaluations").glob("*.parquet"))]
+        return read_parquet(final, columns) if final.exists() else None
+    tables = [read_parquet(path, columns) for path in sorted((directory / "evaluations").glob("*.parquet"))]
     if not tables:
         return None
     schema = unify([table.schema for table in tables])

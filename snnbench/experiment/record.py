@@ -9,7 +9,7 @@
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -182,8 +182,15 @@ def find_runs(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.rglob("run.json"))
 
 
-def load_evaluations(directory: Path | str) -> pa.Table:
+def load_evaluations(directory: Path | str, columns: Callable[[str], bool] | None = None) -> pa.Table:
     """All recorded evaluations of a run in any state; ``.to_pandas()`` gives a data frame.
+
+    Parameters
+    ----------
+    directory
+        The run.
+    columns
+        Which columns to read, by name; all by default.
 
     Raises
     ------
@@ -191,7 +198,7 @@ def load_evaluations(directory: Path | str) -> pa.Table:
         If the directory is no run, or a file is damaged.
     """
     open_run(Path(directory))
-    table = read_rows(Path(directory))
+    table = read_rows(Path(directory), columns=columns)
     return pa.table({"evaluation": pa.array([], pa.int64())}) if table is None else table
 
 

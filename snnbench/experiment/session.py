@@ -30,7 +30,7 @@ from snnbench.experiment.record import SCHEMA_VERSION, RunRecord, RunResult, sou
 from snnbench.experiment.search import Search, blame, checked
 from snnbench.experiment.seeds import stream, streams
 from snnbench.experiment.workers import PooledEvaluator, WorkerPool
-from snnbench.parameters import resolve
+from snnbench.parameters import as_known_to, resolve
 from snnbench.problem import Problem
 
 START_POINTS = 32  # of the initial design, at most, compete for "start"
@@ -191,8 +191,11 @@ class Session:
 
     def _spared(self) -> dict[str, float]:
         """How many candidates were left early, and the share of the search's samples that were run."""
-        table = read_rows(self.directory)  # of several objectives, or of another problem, none is rejected
-        if table is None or not {"rejected", "cost"} <= set(table.column_names):
+        wanted = {"rejected", "cost"}
+        table = read_rows(
+            self.directory, columns=wanted.__contains__
+        )  # of several objectives, or of another problem, none is rejected
+        if table is None or set(table.column_names) != wanted:
             return {"rejected": 0, "samples": 1.0}
         rejected, cost = (table[name].to_numpy() for name in ("rejected", "cost"))
         return {"rejected": int(rejected.sum()), "samples": float(cost.mean() / cost.max())}
@@ -301,7 +304,10 @@ def continuing(record: RunRecord, plan: RunPlan, problem: Problem) -> None:
     UsageError
         With the first difference.
     """
-    record.require_same("problem", identity(plan, problem))
+    now = identity(plan, problem)
+    known = record.content["problem"].get("parameters", {})
+    now["parameters"] = as_known_to(known, now["parameters"], dict(plan.problem_settings))
+    record.require_same("problem", now)
     before = torch.device(record.content.get("device", "cpu"))
     if before.type != problem.context.device.type:
         raise UsageError(

@@ -11,8 +11,9 @@ from snnbench.experiment.record import RunResult, load_evaluations, open_run
 
 def best_so_far(directory: Path, objective: str) -> tuple[np.ndarray, np.ndarray]:
     """All recorded values of an objective, and the feasible ones' running minimum: (n,) each, failures as inf."""
-    table = load_evaluations(directory)
-    values = table.column(f"objective.{objective}").to_numpy()
+    own = f"objective.{objective}"
+    table = load_evaluations(directory, lambda name: name == own or name.startswith(PREFIXES["constraint"]))
+    values = table.column(own).to_numpy()
     feasible = np.ones(len(values), bool)
     for name in table.column_names:
         if name.startswith(PREFIXES["constraint"]):

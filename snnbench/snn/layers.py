@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from snnbench.snn.grid import moments, on_grid
+from snnbench.snn.precision import Precision, convolve, rounded
 from snnbench.snn.tally import Tally
 
 Mode = Literal["batch", "calibrate", "folded"]
@@ -46,14 +47,21 @@ class ConvNorm(nn.Module):
     * ``"folded"``: one convolution whose weights and bias contain the normalisation (evaluation).
 
     If `inputs` says what arrives, the weights of the last two are moved to a grid on which every sum is exact, and
-    results do not depend on how the convolution is computed.
+    results do not depend on how the convolution is computed. With a `precision` other than float32 these weights, and
+    with half precision the sums, are rounded to it (`snnbench.snn.precision`).
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, inputs: Inputs | None = None
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        stride: int = 1,
+        inputs: Inputs | None = None,
+        precision: Precision = "float32",
     ) -> None:
         super().__init__()
-        self.inputs = inputs
+        self.inputs, self.precision = inputs, precision
         self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False)
         self.norm = nn.BatchNorm2d(out_channels)
         self.mode: Mode = "batch"
@@ -67,10 +75,10 @@ class ConvNorm(nn.Module):
         if tally is not None:
             tally.connection(self.conv, flat, source)
         if self.mode == "folded":
-            y = F.conv2d(flat, self._weight, self._bias, self.conv.stride, self.conv.padding)  # type: ignore[arg-type]
+            y = self._convolve(flat, *self.folded)
         elif self.mode == "calibrate":
             weight = self.raw().contiguous(memory_format=torch.channels_last)
-            y = self.normalise(F.conv2d(flat, weight, None, self.conv.stride, self.conv.padding))
+            y = self.normalise(self._convolve(flat, weight, None))
         else:
             y = self.norm(self.conv(flat))
         return y.unflatten(0, x.shape[:2])
@@ -124,7 +132,15 @@ class ConvNorm(nn.Module):
     def _on_grid(self, weight: torch.Tensor, bias: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         if self.inputs is None or weight.dtype != torch.float32:
             return weight, bias, torch.ones_like(bias)
-        return on_grid(weight.detach(), bias.detach(), self.inputs.largest, self.inputs.step, self.inputs.signed)
+        grid = on_grid(weight.detach(), bias.detach(), self.inputs.largest, self.inputs.step, self.inputs.signed)
+        return rounded(grid[0], self.precision), *grid[1:]
+
+    def _convolve(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        stride, padding = self.conv.stride, self.conv.padding
+        if self.precision == "float32":
+            return F.conv2d(x, weight, bias, stride, padding)
+        assert not isinstance(padding, str)
+        return convolve(x, weight, bias, stride, padding, self.precision)
 
 
 class Readout(nn.Module):
@@ -162,7 +178,12 @@ class Readout(nn.Module):
 
 def folded_finite(network: nn.Module) -> bool:
     """Whether what `ConvNorm.fold` made is finite in every layer; NaN or inf in a layer's weights shows there."""
-    sums = [m._bias.sum() for m in network.modules() if isinstance(m, ConvNorm) and m._bias is not None]
+    sums = []
+    for layer in network.modules():
+        if isinstance(layer, ConvNorm) and layer._bias is not None and layer._weight is not None:
+            sums.append(layer._bias.sum())
+            if layer.precision == "float16":  # whose range is small
+                sums.append(layer._weight.sum())
     return bool(torch.stack(sums).isfinite().all()) if sums else True
 
 

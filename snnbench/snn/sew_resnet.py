@@ -12,6 +12,7 @@ from torch import nn
 
 from snnbench.snn.layers import ConvNorm, Inputs, Readout
 from snnbench.snn.neuron import LIF, NeuronConfig
+from snnbench.snn.precision import Precision
 from snnbench.snn.tally import Tally
 
 LAYOUTS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
@@ -47,16 +48,24 @@ class Block(nn.Module):
     """Two convolutions with neurons, and an ADD shortcut."""
 
     def __init__(
-        self, name: str, in_channels: int, channels: int, stride: int, neuron: NeuronConfig, most: int
+        self,
+        name: str,
+        in_channels: int,
+        channels: int,
+        stride: int,
+        neuron: NeuronConfig,
+        most: int,
+        precision: Precision = "float32",
     ) -> None:
         super().__init__()
         self.name = name
-        inputs = Inputs(most)
-        self.conv1, self.neuron1 = ConvNorm(in_channels, channels, 3, stride, inputs), LIF(neuron)
-        self.conv2, self.neuron2 = ConvNorm(channels, channels, 3, inputs=Inputs(1.0)), LIF(neuron)
+        inputs, one = Inputs(most), Inputs(1.0)
+        self.conv1, self.neuron1 = ConvNorm(in_channels, channels, 3, stride, inputs, precision), LIF(neuron)
+        self.conv2, self.neuron2 = ConvNorm(channels, channels, 3, 1, one, precision), LIF(neuron)
         self.shortcut: ConvNorm | None = None
         if stride != 1 or in_channels != channels:
-            self.shortcut, self.shortcut_neuron = ConvNorm(in_channels, channels, 1, stride, inputs), LIF(neuron)
+            self.shortcut = ConvNorm(in_channels, channels, 1, stride, inputs, precision)
+            self.shortcut_neuron = LIF(neuron)
 
     def most(self, arriving: int) -> int:
         """The largest count of spikes that leaves, where at most `arriving` arrive."""
@@ -87,6 +96,8 @@ class SEWResNet(nn.Module):
         Its shape.
     images
         What images are made of, if they are on a grid; counts of spikes are in any case.
+    precision
+        Of all convolutions but the stem's, whose inputs are images (`snnbench.snn.precision`).
 
     Examples
     --------
@@ -95,16 +106,17 @@ class SEWResNet(nn.Module):
     torch.Size([4, 5, 10])
     """
 
-    def __init__(self, config: SEWConfig, images: Inputs | None = None) -> None:
+    def __init__(self, config: SEWConfig, images: Inputs | None = None, precision: Precision = "float32") -> None:
         super().__init__()
-        self.config = config
+        self.config, self.precision = config, precision
         self.stem, self.stem_neuron = ConvNorm(config.channels, config.width, 3, inputs=images), LIF(config.neuron)
         blocks, channels, most = [], config.width, 1
         for stage, count in enumerate(config.blocks):
             for i in range(count):
                 stride = 2 if stage > 0 and i == 0 else 1
                 target = config.width * 2**stage
-                blocks.append(Block(f"stage{stage + 1}.{i}", channels, target, stride, config.neuron, most))
+                name = f"stage{stage + 1}.{i}"
+                blocks.append(Block(name, channels, target, stride, config.neuron, most, precision))
                 channels, most = target, blocks[-1].most(most)
         self.blocks = nn.ModuleList(blocks)
         self.readout = Readout(channels, config.classes, most)

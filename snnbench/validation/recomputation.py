@@ -17,6 +17,7 @@ from snnbench.experiment.overrides import EvaluationParameters
 from snnbench.experiment.plan import build_problem
 from snnbench.experiment.record import difference
 from snnbench.experiment.session import identity
+from snnbench.parameters import as_known_to
 from snnbench.problem import Context, Problem, Split
 from snnbench.validation.findings import Report, clean
 from snnbench.validation.runs import Run
@@ -131,7 +132,9 @@ def _again(run: Run, x: torch.Tensor, problem: Problem, tolerance: float, report
     else:
         outcome = "differs"
         report.add("error", "recomputation", run.path, text)
-    other = difference(_frozen(run.content["problem"]), _frozen(now), "problem")
+    was = run.content["problem"]
+    now["parameters"] = as_known_to(was["parameters"], now["parameters"], dict(run.record.plan.problem_settings))
+    other = difference(_frozen(was), _frozen(now), "problem")
     if other:
         report.add("error", "recomputation", run.path, f"is not the problem that is installed: {other}")
     return {

@@ -12,7 +12,7 @@ from snnbench.experiment.disk import plain
 from snnbench.experiment.plan import RunPlan, Unfit, check, plans
 from snnbench.experiment.record import difference
 from snnbench.experiment.suite import Suite, SuiteProblem
-from snnbench.parameters import resolve
+from snnbench.parameters import as_known_to, resolve
 from snnbench.validation.findings import Report
 from snnbench.validation.runs import Run
 
@@ -58,7 +58,8 @@ def _undeclared(plan: Mapping[str, Any], problem: Mapping[str, Any]) -> str | No
         parameters = resolve(kind.Parameters, plan["problem_settings"], plan["problem"])
     except UsageError as error:
         return str(error)
-    return difference(problem["parameters"], plain(asdict(parameters)), "parameters")
+    now = as_known_to(problem["parameters"], plain(asdict(parameters)), plan["problem_settings"])
+    return difference(problem["parameters"], now, "parameters")
 
 
 def mixtures(runs: Sequence[Run], report: Report) -> None:

@@ -63,10 +63,10 @@ def test_medians_are_per_candidate(monkeypatch):
         clock[0] += next(took)
 
     class Slow(SEWCase):
-        def make(self, device):
-            made = super().make(device)
+        def make(self, device, precisions=("float32",)):
+            made = super().make(device, precisions)
             made.ways.clear()
-            made.ways["slow"] = slow
+            made.ways["slow", "float32"] = slow
             return made
 
     (row,) = measure(Slow(**vars(SEW)), CPU, rounds=3)
@@ -75,6 +75,8 @@ def test_medians_are_per_candidate(monkeypatch):
 
 def test_matrix_peak_is_positive():
     assert matrix_peak(CPU, size=64, rounds=1) > 0
+    assert matrix_peak(CPU, "tf32", size=64, rounds=1) > 0
+    assert not torch.backends.cuda.matmul.allow_tf32
 
 
 def test_command(in_process, monkeypatch):
@@ -86,7 +88,17 @@ def test_command(in_process, monkeypatch):
     found = json.loads(in_process("bench", "--network", "sew-8x8", "--rounds", "1", "--json").stdout)
     assert {"hardware", "versions", "matrix_peak", "rows"} <= set(found)
     for row in found["rows"]:
-        assert row["share_of_peak"] == pytest.approx(row["dense_flops"] / found["matrix_peak"])
+        assert row["share_of_peak"] == pytest.approx(row["dense_flops"] / found["matrix_peak"]["float32"])
+
+
+def test_precisions_are_ways_of_their_own(spikingjelly):
+    rows = measure(SEW, CPU, rounds=1, against="spikingjelly", precisions=("tf32", "float16"))
+    assert [(row.way, row.precision) for row in rows] == [
+        ("convolution", "tf32"),
+        ("convolution", "float16"),
+        ("spikingjelly", "float32"),
+    ]
+    assert [row.different for row in rows] == [0, 0, None]  # of float32, which is not among them
 
 
 @pytest.mark.parametrize(
@@ -95,6 +107,7 @@ def test_command(in_process, monkeypatch):
         (["--network", "sew-8x9"], "sew-8x8"),
         (["--against", "norse"], "spikingjelly"),
         (["--rounds", "0"], "at least 1"),
+        (["--precision", "float33"], "float32"),
         (["--device", "cuda:77"], "cuda:77"),
     ],
 )

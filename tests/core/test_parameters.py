@@ -3,7 +3,7 @@ from dataclasses import dataclass
 import pytest
 
 from snnbench.errors import UsageError
-from snnbench.parameters import NoParameters, describe, param, resolve
+from snnbench.parameters import NoParameters, as_known_to, describe, param, resolve
 
 
 @dataclass(frozen=True)
@@ -102,3 +102,9 @@ def test_describe_gives_one_row_per_parameter():
     assert rows["sigma"]["default"] is None
     assert rows["scale"]["range"] == ""
     assert describe(NoParameters()) == []
+
+
+def test_a_record_is_compared_without_parameters_that_came_later():
+    recorded = {"rate": 0.5, "gone": 1}
+    now = {"rate": 0.7, "new": 3, "chosen": 4}
+    assert as_known_to(recorded, now, ["chosen"]) == {"rate": 0.7, "chosen": 4}

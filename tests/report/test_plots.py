@@ -189,6 +189,20 @@ def test_convergence_draws_medians_and_failed_runs_count(tmp_path):
     assert line(plot, "a", material)[-1] == 0.3  # of inf, 0.2 and 0.3
 
 
+def test_runs_far_from_all_others_do_not_squeeze_these(tmp_path):
+    write_runs(tmp_path, algorithms=6, problems=1, seeds=4, budget=12)
+    rows = selected(tmp_path)
+    (ordinary,) = draw(plots.PROBLEM, Material(rows), "final-results")
+    assert "far to the right" not in ordinary.caption
+    lost = rows["algorithm"] == "algo-05"
+    rows.loc[lost, "test"] = 40.0
+    (plot,) = draw(plots.PROBLEM, Material(rows), "final-results")
+    axes, near = plot.figure.axes[0], rows.loc[~lost, "test"].max()
+    assert near <= axes.get_xlim()[1] < 2 * near
+    assert [text.get_text() for text in axes.texts] == ["→ 4 at 40"]
+    assert "far to the right" in plot.caption
+
+
 def test_runtimes_end_at_the_share_of_targets_reached(runs):
     rows = runs[runs["task"] == "problem-0"]
     material = Material(rows)

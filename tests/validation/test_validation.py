@@ -173,6 +173,14 @@ def test_damage_is_found_by_its_check(entry, name):
     assert all("\n" not in finding.message for finding in report.findings)
 
 
+def test_a_parameter_that_came_later_makes_no_record_invalid(entry):
+    for run in entry.runs:
+        edit(run, lambda content: content["problem"]["parameters"].pop("span"))
+    assert entry.validated(sample=2).valid
+    edit(entry.runs[0], lambda content: content["problem"]["parameters"].pop("epochs"))  # which the plan sets
+    assert errors(entry.validated()) == {"schema"}
+
+
 def test_every_check_is_tried():
     elsewhere = {"manifest", "versions", "data", "references", "recomputation"}
     assert {check for _, check, _ in DAMAGE.values()} | elsewhere == set(CHECKS)

@@ -82,8 +82,8 @@ def run_control(record: RunRecord) -> Iterator[Plot]:
 
 def _parameters(run: Path) -> np.ndarray | None:
     """F and CR of every candidate, (2, n), or None."""
-    table = load_evaluations(run)
     columns = [f"algorithm.{name}" for name in PARAMETERS]
+    table = load_evaluations(run, columns.__contains__)
     if not set(columns) <= set(table.column_names):
         return None
     values = np.stack([np.asarray(table.column(name).to_numpy(), np.float64) for name in columns])

@@ -10,6 +10,8 @@ from snnbench.report.plots.style import INK, Look, figure, looks, plain_ticks
 from snnbench.report.text import number
 
 ROW = 0.3  # inches
+FAR = 8.0
+"""Runs that are so many interquartile ranges above the upper quartile of all runs would squeeze the others together."""
 
 
 def final_results(material: Material) -> Iterator[Plot]:
@@ -21,11 +23,15 @@ def final_results(material: Material) -> Iterator[Plot]:
     # Every row stands for itself, so all may have colours; grey tells who is not highlighted.
     drawn = looks(material)
     made, axes = figure(7.2, 1.1 + ROW * len(values))
+    limit = _limit(np.concatenate(list(values.values())))
     for row, (name, sample) in enumerate(values.items()):
-        _rain(axes, row, np.sort(sample[np.isfinite(sample)]), drawn[name])
+        _rain(axes, row, np.sort(sample[np.isfinite(sample) & (sample <= limit)]), drawn[name])
+        beyond = sample[np.isfinite(sample) & (sample > limit)]
         lost = int((~np.isfinite(sample)).sum())
-        if lost:
-            axes.text(1.01, row, f"{lost} failed", transform=axes.get_yaxis_transform(), fontsize=7.5, va="center")
+        notes = [f"→ {len(beyond)} at {number(float(np.median(beyond)))}"] if len(beyond) else []
+        notes += [f"{lost} failed"] if lost else []
+        if notes:
+            axes.text(1.01, row, ", ".join(notes), transform=axes.get_yaxis_transform(), fontsize=7.5, va="center")
     axes.set_ylim(len(values) - 0.4, -0.65)
     axes.set_yticks(range(len(values)), [clean(name) for name in values])
     axes.tick_params(axis="y", length=0)
@@ -38,12 +44,21 @@ def final_results(material: Material) -> Iterator[Plot]:
         "final-results",
         f"Final results on {task}",
         f"Every run's {material.measured}, lower is better; {seeds(material.group(task))} per algorithm. "
-        "Box: quartiles and median, whiskers to the last run within 1.5 interquartile ranges; above it the density.",
+        "Box: quartiles and median, whiskers to the last run within 1.5 interquartile ranges; above it the density."
+        + (" Runs far to the right of the others stand in words, with their median." if np.isfinite(limit) else ""),
         made,
         "Medians by algorithm: "
         + "; ".join(f"{clean(n)} {number(v)}" for n, v in list(medians.items())[:30])
         + ("; and more." if len(medians) > 30 else "."),
     )
+
+
+def _limit(values: np.ndarray) -> float:
+    """The largest value that is drawn; infinite if no run lies far from the others."""
+    finite = values[np.isfinite(values)]
+    first, third = np.quantile(finite, [0.25, 0.75])
+    limit = third + FAR * (third - first)
+    return float(limit) if third > first and finite.max() > limit else float("inf")
 
 
 def _rain(axes: Any, row: int, sample: np.ndarray, look: Look) -> None:

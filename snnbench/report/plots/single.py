@@ -36,7 +36,8 @@ def course(record: RunRecord) -> Iterator[Plot]:
     best = best_so_far(record.directory, objective)
     if not np.isfinite(best).any():
         raise Impossible(f"{record.directory}: no feasible value was found")
-    each = np.asarray(load_evaluations(record.directory).column(f"objective.{objective}").to_numpy(), np.float64)
+    own = f"objective.{objective}"
+    each = np.asarray(load_evaluations(record.directory, own.__eq__).column(own).to_numpy(), np.float64)
     made, axes = figure()
     # Thousands of points are smaller as a picture, in files that keep everything else as lines and text.
     axes.plot(np.arange(1, len(each) + 1), np.where(np.isfinite(each), each, np.nan), ".", ms=4, color=GREY, mew=0,

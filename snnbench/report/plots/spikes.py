@@ -49,7 +49,7 @@ def spikes(material: Material) -> Iterator[Plot]:
 
 def run_spikes(record: RunRecord) -> Iterator[Plot]:
     """Accuracy against spikes per sample of every candidate of one run, on the search split."""
-    table = load_evaluations(record.directory)
+    table = load_evaluations(record.directory, {"spikes", "error"}.__contains__)
     if not {"spikes", "error"} <= set(table.column_names):
         raise Impossible(f"{record.directory}: its evaluations hold no spikes and error")
     counts, errors = (np.asarray(table.column(name).to_numpy(), np.float64) for name in ("spikes", "error"))

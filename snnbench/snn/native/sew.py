@@ -21,7 +21,8 @@ def suits(network: SEWResNet) -> bool:
     """Whether a network can be run like this with the same bits: exact sums, and products that do not round."""
     convolutions = [m for m in network.modules() if isinstance(m, ConvNorm)]
     neuron = network.config.neuron
-    exact = all(m.inputs is not None and m.conv.weight.dtype == torch.float32 for m in convolutions)
+    full = network.precision == "float32"
+    exact = full and all(m.inputs is not None and m.conv.weight.dtype == torch.float32 for m in convolutions)
     few = (network.readout.largest or math.inf) <= _MOST
     whole = network.config.width % 8 == 0
     return exact and few and whole and _power_of_two(neuron.decay) and neuron.input_scale == 1.0
