@@ -15,7 +15,7 @@ from snnbench.data.folders import default_cache
 
 _FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-shared", "-fPIC")
 _SECONDS = 120
-_SOURCES = ("layers.h", "tables.c", "rows.c", "neurons.c", "calibration.c", "events.c")
+_SOURCES = ("layers.h", "tables.c", "rows.c", "images.c", "neurons.c", "calibration.c", "events.c")
 
 
 class Shape(ctypes.Structure):
@@ -145,13 +145,14 @@ def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
     found.convolve_and_fire.argtypes = [shape, neuron, *[pointer] * 3, output, counts]
     found.convolve.argtypes = [shape, *[pointer] * 3]
     found.fire_all.argtypes = [shape, neuron, pointer, number, output, counts]
+    found.convolve_images.argtypes = [shape, *[pointer] * 4]
     found.pool.argtypes = [pointer, number, number, number, pointer]
     found.on_grid.argtypes = [ctypes.POINTER(Arriving), *[pointer] * 7]
     found.normalise.argtypes = [pointer, ctypes.c_int64, number, ctypes.POINTER(Norm)]
     found.run_events.argtypes = [ctypes.POINTER(EventNetwork), *[pointer] * 3, ctypes.POINTER(EventFound)]
     for function in (found.convolve_and_fire, found.convolve, found.fire_all, found.normalise, found.run_events):
         function.restype, function.errcheck = number, _check  # type: ignore[assignment]
-    found.pool.restype = found.on_grid.restype = None
+    found.pool.restype = found.on_grid.restype = found.convolve_images.restype = None
     return found
 
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
+from torch import nn
 
 from snnbench.snn.layers import ConvNorm
 from snnbench.snn.native.calibration import Calibration
@@ -88,10 +88,10 @@ class _Pass:
             self.tally.connection(stem.conv, flat, analog=not frames)
         if stem.mode == "calibrate":
             calibration = Calibration(self.library, stem)
-            y = F.conv2d(flat, calibration.plain, None, stem.conv.stride, stem.conv.padding)
-            y = calibration.finish(y.permute(0, 2, 3, 1).contiguous())
+            y = calibration.finish(self._images(flat, stem, calibration.by_tap))
         else:
-            y = stem(flat[None])[0].permute(0, 2, 3, 1).contiguous()
+            weight, bias = stem.folded
+            y = self._images(flat, stem, _taps(weight), bias)
         spikes = self._fire("stem", y.view(-1, x.shape[-4], *y.shape[1:]), most=1)
         most = 1
         for block in self.network.blocks:
@@ -109,6 +109,21 @@ class _Pass:
         self.library.pool(spikes.counts.data_ptr(), steps * samples, rows * columns, channels, sums.data_ptr())
         return self.network.readout.answer(sums, rows * columns, self.tally)
 
+    def _images(
+        self, x: torch.Tensor, stem: ConvNorm, weight: torch.Tensor, bias: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Sums (N, H, W, C) of images (N, C', H', W')."""
+        x, conv = x.permute(0, 2, 3, 1).contiguous(), stem.conv
+        samples, height, width, channels = x.shape
+        kernel, stride, padding = _geometry(conv)
+        rows, columns = ((side + 2 * padding - kernel) // stride + 1 for side in (height, width))
+        size = (rows, columns, conv.out_channels)
+        shape = Shape(1, samples, height, width, channels, 0, kernel, stride, padding, *size, 0)
+        y = torch.empty(samples, *size)
+        bias_at = None if bias is None else bias.data_ptr()
+        self.library.convolve_images(shape, x.data_ptr(), weight.data_ptr(), bias_at, y.data_ptr())
+        return y
+
     def _layer(
         self,
         name: str,
@@ -124,7 +139,7 @@ class _Pass:
             self.tally.arrived(conv, x.ones, x.others)
         assert x.codes is not None
         samples, (height, width, channels) = x.codes.shape[1], x.size
-        kernel, stride, padding = conv.kernel_size[0], conv.stride[0], int(conv.padding[0])
+        kernel, stride, padding = _geometry(conv)
         rows, columns = ((side + 2 * padding - kernel) // stride + 1 for side in (height, width))
         size = (rows, columns, conv.out_channels)
         shape = Shape(self.steps, samples, height, width, channels, x.bits, kernel, stride, padding, *size, _bits(most))
@@ -177,6 +192,11 @@ class _Room:
         maps = self.maps.permute(0, 3, 1, 2).double()
         ones, others = (maps[0], None) if len(maps) == 1 else (maps[1], maps[2])
         return _Spikes(self.size, self.counts, self.codes, self.bits, ones, others)
+
+
+def _geometry(conv: nn.Conv2d) -> tuple[int, int, int]:
+    """Kernel, stride and padding, of a square."""
+    return conv.kernel_size[0], conv.stride[0], int(conv.padding[0])
 
 
 def _constants(config: NeuronConfig) -> Neuron:
