@@ -60,7 +60,10 @@ class CoDEParameters:
         source="Wang et al. 2011, released code",
     )
     population: int | None = param(
-        None, "members; by default the problem's initial design", low=6, source="ours (Wang et al. 2011: 30)"
+        None,
+        "members; by default the initial design if it has six or more, else 10 d, 50, or a tenth of the budget",
+        low=6,
+        source="ours (Wang et al. 2011: 30)",
     )
     asynchronous: bool = param(False, "a target is replaced before the next trials are made", source="ours")
 
@@ -82,7 +85,7 @@ class CoDE(DifferentialEvolution):
     `asynchronous`, of one and three rows.
     """
 
-    capabilities: ClassVar[Capabilities] = Capabilities(asynchronous=True)
+    capabilities: ClassVar[Capabilities] = Capabilities(horizon=True, asynchronous=True)
     Parameters: ClassVar[type] = CoDEParameters
     reference: ClassVar[str] = (
         "Y. Wang, Z. Cai and Q. Zhang, Differential Evolution With Composite Trial Vector Generation Strategies and "

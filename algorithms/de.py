@@ -45,7 +45,7 @@ class DE(DifferentialEvolution):
     on up to 3e7 coordinates in place.
     """
 
-    capabilities: ClassVar[Capabilities] = Capabilities(asynchronous=True)
+    capabilities: ClassVar[Capabilities] = Capabilities(horizon=True, asynchronous=True)
     Parameters: ClassVar[type] = DEParameters
     reference: ClassVar[str] = (
         "R. Storn and K. Price, Differential Evolution - A Simple and Efficient Heuristic for Global Optimization over "

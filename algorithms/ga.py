@@ -55,7 +55,7 @@ class GA(Algorithm):
     """
 
     family: ClassVar[str] = "genetic"
-    capabilities: ClassVar[Capabilities] = Capabilities(max_dimension=100_000)
+    capabilities: ClassVar[Capabilities] = Capabilities(max_dimension=100_000, horizon=True)
     Parameters: ClassVar[type] = GAParameters
     state: ClassVar[tuple[str, ...]] = ("evaluated",)
     reference: ClassVar[str] = (

@@ -17,7 +17,7 @@ class GPEI(AcquisitionOptimizer):
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities(
-        constraints=True, discrete=True, max_dimension=100, horizon=True, asynchronous=True
+        constraints=True, discrete=True, max_dimension=100, horizon=True, asynchronous=True, batches=True
     )
     reference: ClassVar[str] = (
         "S. Ament, S. Daulton, D. Eriksson, M. Balandat and E. Bakshy, Unexpected Improvements to Expected Improvement "

@@ -100,7 +100,7 @@ class JADE(DifferentialEvolution):
     come from an archive of replaced parents. The archive needs up to `archive` more populations of memory.
     """
 
-    capabilities: ClassVar[Capabilities] = Capabilities(asynchronous=True)
+    capabilities: ClassVar[Capabilities] = Capabilities(horizon=True, asynchronous=True)
     Parameters: ClassVar[type] = JADEParameters
     reference: ClassVar[str] = (
         "J. Zhang and A. C. Sanderson, JADE: Adaptive Differential Evolution With Optional External Archive, IEEE "

@@ -85,7 +85,7 @@ class JDE(DifferentialEvolution):
     them on if it replaces its target.
     """
 
-    capabilities: ClassVar[Capabilities] = Capabilities(asynchronous=True)
+    capabilities: ClassVar[Capabilities] = Capabilities(horizon=True, asynchronous=True)
     Parameters: ClassVar[type] = JDEParameters
     reference: ClassVar[str] = (
         "J. Brest, S. Greiner, B. Boskovic, M. Mernik and V. Zumer, Self-Adapting Control Parameters in Differential "

@@ -50,8 +50,8 @@ class NSGA3(PymooAlgorithm):
 
     Of parents and children together the better fronts survive; the last one is thinned out so that every reference
     direction keeps its members, objectives being normalised by the extreme points found so far. There is one member
-    per reference direction (`snnbench.algorithms.reference_directions`): as many as asked for with two objectives or
-    more than three, 91 of 100 with three.
+    per reference direction (`snnbench.algorithms.reference_directions`): as many as asked for with two objectives,
+    fewer with more (91 of 100 with three).
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities(

@@ -47,7 +47,7 @@ class PSO(Algorithm):
     """
 
     family: ClassVar[str] = "swarm"
-    capabilities: ClassVar[Capabilities] = Capabilities()
+    capabilities: ClassVar[Capabilities] = Capabilities(horizon=True)
     Parameters: ClassVar[type] = PSOParameters
     state: ClassVar[tuple[str, ...]] = ("evaluated",)
     reference: ClassVar[str] = (

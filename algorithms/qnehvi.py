@@ -27,6 +27,7 @@ class QNEHVI(AcquisitionOptimizer):
         discrete=True,
         max_dimension=100,
         horizon=True,
+        batches=True,
         asynchronous=True,
     )
     reference: ClassVar[str] = (

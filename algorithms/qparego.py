@@ -24,6 +24,7 @@ class QParEGO(AcquisitionOptimizer):
         discrete=True,
         max_dimension=100,
         horizon=True,
+        batches=True,
         asynchronous=True,
     )
     reference: ClassVar[str] = (

@@ -108,7 +108,7 @@ class SADE(DifferentialEvolution):
     current-to-rand/1 without crossover.
     """
 
-    capabilities: ClassVar[Capabilities] = Capabilities(asynchronous=True)
+    capabilities: ClassVar[Capabilities] = Capabilities(horizon=True, asynchronous=True)
     Parameters: ClassVar[type] = SaDEParameters
     reference: ClassVar[str] = (
         "A. K. Qin, V. L. Huang and P. N. Suganthan, Differential Evolution Algorithm With Strategy Adaptation for "

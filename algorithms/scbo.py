@@ -21,7 +21,7 @@ class SCBO(TrustRegionOptimizer):
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities(
-        constraints=True, discrete=True, max_dimension=200, horizon=True, asynchronous=True
+        constraints=True, discrete=True, max_dimension=200, horizon=True, asynchronous=True, batches=True
     )
     reference: ClassVar[str] = (
         "D. Eriksson and M. Poloczek, Scalable Constrained Bayesian Optimization, AISTATS 2021, PMLR 130:730-738, "

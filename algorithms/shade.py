@@ -47,7 +47,7 @@ class SHADE(DifferentialEvolution):
     to `archive` more populations of memory.
     """
 
-    capabilities: ClassVar[Capabilities] = Capabilities(asynchronous=True)
+    capabilities: ClassVar[Capabilities] = Capabilities(horizon=True, asynchronous=True)
     Parameters: ClassVar[type] = SHADEParameters
     reference: ClassVar[str] = (
         "R. Tanabe and A. Fukunaga, Success-History Based Parameter Adaptation for Differential Evolution, IEEE "

@@ -27,7 +27,10 @@ class TPEParameters:
         None, "model variables jointly; by default for a single objective only", source="Optuna 5"
     )
     batch: int | None = param(
-        None, "candidates per generation; by default as many as are evaluated at once", low=1, source="ours"
+        None,
+        "candidates per generation; by default 1, or as many as --eval-workers evaluates at once",
+        low=1,
+        source="ours",
     )
 
 
@@ -42,7 +45,7 @@ class TPE(Algorithm):
 
     family: ClassVar[str] = "Bayesian"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        objectives=None, constraints=True, discrete=True, max_dimension=300, asynchronous=True
+        objectives=None, constraints=True, discrete=True, max_dimension=300, asynchronous=True, batches=True
     )
     requires: ClassVar[tuple[str, ...]] = ("optuna",)
     extra: ClassVar[str] = "bayes"

@@ -19,7 +19,7 @@ class TuRBO(TrustRegionOptimizer):
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities(
-        discrete=True, max_dimension=200, horizon=True, asynchronous=True
+        discrete=True, max_dimension=200, horizon=True, asynchronous=True, batches=True
     )
     reference: ClassVar[str] = (
         "D. Eriksson, M. Pearce, J. Gardner, R. D. Turner and M. Poloczek, Scalable Global Optimization via Local "

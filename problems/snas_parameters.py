@@ -12,7 +12,7 @@ class SNASParameters:
 
     tier: str = param(
         "auto",
-        "what an evaluation does; auto: score if the negative score is the only objective, else short",
+        "what an evaluation does; auto: score if the negative score is all that is asked for, else short",
         choices=("auto", "score", "short", "full"),
         source="ours",
     )

@@ -43,6 +43,9 @@ class Capabilities:
         they complete.
     gradient
         Whether it uses the problem's gradients: a reference, never ranked among the gradient-free.
+    batches
+        Whether it proposes one candidate at a time unless its parameter ``batch`` says otherwise, and learns from each:
+        a run with several evaluation workers then has ``batch`` set to their number, as part of its parameters.
     """
 
     objectives: int | None = 1
@@ -54,6 +57,7 @@ class Capabilities:
     asynchronous: bool = False
     gradient: bool = False
     min_objectives: int = 1
+    batches: bool = False
 
     def obstacle(
         self,

@@ -37,7 +37,10 @@ class ModelParameters:
         source="BoTorch tutorials: 2 (d + 1)",
     )
     batch: int | None = param(
-        None, "candidates per generation; by default as many as are evaluated at once", low=1, source="ours"
+        None,
+        "candidates per generation; by default 1, or as many as --eval-workers evaluates at once",
+        low=1,
+        source="ours",
     )
     observations: int = param(500, "largest number of evaluations a model is fitted to", low=10, source="ours")
     restarts: int = param(10, "starting points of the acquisition's maximisation", low=1, source="BoTorch tutorials")

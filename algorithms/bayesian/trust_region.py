@@ -32,7 +32,10 @@ class TrustRegionParameters:
         source="TuRBO's released code recommends 2 d",
     )
     batch: int | None = param(
-        None, "candidates per generation; by default as many as are evaluated at once", low=1, source="ours"
+        None,
+        "candidates per generation; by default 1, or as many as --eval-workers evaluates at once",
+        low=1,
+        source="ours",
     )
     observations: int = param(
         500, "largest number of evaluations a model is fitted to, those nearest to the centre", low=10, source="ours"

@@ -29,7 +29,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
             "--data-dir", type=Path, metavar="FOLDER", help="folder with your own copy, looked into first"
         )
         verb.add_argument(
-            "--cache-dir", type=Path, metavar="FOLDER", help="cache (default: $SNNBENCH_CACHE or ~/.cache)"
+            "--cache-dir", type=Path, metavar="FOLDER", help="cache (default: $SNNBENCH_CACHE or ~/.cache/snnbench)"
         )
 
 

@@ -17,7 +17,10 @@ def add_folders(parser: argparse.ArgumentParser) -> None:
     """``--data-dir`` and ``--cache-dir``."""
     parser.add_argument("--data-dir", type=Path, metavar="FOLDER", help="folder with your own data, looked into first")
     parser.add_argument(
-        "--cache-dir", type=Path, metavar="FOLDER", help="data and checkpoints (default: $SNNBENCH_CACHE or ~/.cache)"
+        "--cache-dir",
+        type=Path,
+        metavar="FOLDER",
+        help="data and checkpoints (default: $SNNBENCH_CACHE or ~/.cache/snnbench)",
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from snnbench import registry
-from snnbench.algorithm import NO_CONSTRAINTS, Capabilities
+from snnbench.algorithm import NO_CONSTRAINTS, Algorithm, Capabilities
 from snnbench.errors import RecordError, UsageError
 from snnbench.experiment import overrides
 from snnbench.experiment.environment import resolve_device
@@ -187,7 +187,9 @@ def plans(
             objectives=() if tuple(objectives) == problem_classes[problem].default_objectives else tuple(objectives),
             constraints=tuple(constraints),
             problem_settings=chosen.problems[problem],
-            algorithm_settings=chosen.algorithms[algorithm],
+            algorithm_settings=_batched(
+                chosen.algorithms[algorithm], algorithm_classes[algorithm], 1 if asynchronous else eval_workers
+            ),
             evaluation_settings=chosen.evaluation,
             time_limit=time_limit,
             device=device,
@@ -202,6 +204,13 @@ def plans(
         for seed in dict.fromkeys(seeds)
         for algorithm in algorithms
     ]
+
+
+def _batched(settings: Settings, kind: type[Algorithm], workers: int) -> Settings:
+    """Settings with ``batch``, where it keeps workers busy: results depend on it, so it belongs to the run's name."""
+    if workers == 1 or not kind.capabilities.batches or "batch" in dict(settings):
+        return settings
+    return tuple(sorted((*settings, ("batch", workers))))
 
 
 def build_problem(plan: RunPlan, context: Context | None = None) -> Problem:

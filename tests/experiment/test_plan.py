@@ -5,10 +5,12 @@ import dataclasses
 import pytest
 import torch
 
+from snnbench import registry
 from snnbench.errors import RecordError, UsageError
 from snnbench.experiment.environment import environment, git_state, resolve_device
 from snnbench.experiment.plan import RunPlan, check, plans
 from snnbench.experiment.seeds import STREAMS, stream, streams
+from snnbench.parameters import describe
 
 from .conftest import TOYS
 
@@ -175,3 +177,24 @@ def test_plans_are_values():
     (made,) = plans([A], [P], budget=9)
     assert made == dataclasses.replace(made)
     assert hash(made) == hash(dataclasses.replace(made))
+
+
+def test_workers_are_a_parameter_of_what_proposes_one_candidate_at_a_time(tmp_path):
+    def made(algorithm, **options):
+        (plan,) = plans([algorithm], ["snas-digits"], budget=20, **options)
+        return plan
+
+    assert made("tpe", eval_workers=3).algorithm_settings == (("batch", 3),)
+    assert made("tpe", eval_workers=3).directory(tmp_path) != made("tpe").directory(tmp_path)
+    assert made("tpe", eval_workers=3, settings=["batch=1"]).algorithm_settings == (("batch", 1),)
+    assert made("tpe", eval_workers=3, asynchronous=True).algorithm_settings == ()
+    for algorithm in ("de", "random"):  # whole generations, or nothing to learn: the same with any number
+        assert made(algorithm, eval_workers=3).algorithm_settings == ()
+        assert made(algorithm, eval_workers=3).directory(tmp_path) == made(algorithm).directory(tmp_path)
+
+
+def test_what_has_a_batch_to_set_says_so():
+    for name, entry in registry.entries("algorithm").items():
+        kind = registry.load("algorithm", name) if not registry.missing_modules(entry.load()) else None
+        if kind is not None and kind.capabilities.batches:
+            assert {row["name"]: row["default"] for row in describe(kind.Parameters)}["batch"] is None
