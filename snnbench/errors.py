@@ -28,6 +28,19 @@ class RecordError(UsageError):
     """A run directory cannot be read: not a run, another schema, a truncated file."""
 
 
+def said(error: BaseException, longest: int = 300) -> str:
+    """An exception's type and message in one line that any terminal can show.
+
+    Examples
+    --------
+    >>> said(ValueError("no\nline ends"))
+    'ValueError: no line ends'
+    """
+    text = " ".join(str(error).split()).encode("utf-8", "replace").decode("utf-8")
+    text = text if len(text) <= longest else text[:longest] + "..."
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 def unknown(kind: str, name: str, known: Iterable[str], how: str = "") -> UsageError:
     """The error for a name nobody knows, with the nearest known ones (Ratcliff-Obershelp similarity).
 

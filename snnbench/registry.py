@@ -6,6 +6,7 @@ the class's source text.
 """
 
 import ast
+import dataclasses
 import importlib
 import importlib.util
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from snnbench import declared
-from snnbench.errors import UsageError, unknown
+from snnbench.errors import UsageError, said, unknown
 
 Kind = Literal["algorithm", "problem"]
 
@@ -107,6 +108,11 @@ def _checked(kind: Kind, name: str, loaded: Any) -> Any:
         raise UsageError(f"{name} is no {kind}: it must be a class derived from snnbench.{kind}.{base.__name__}")
     if missing := sorted(getattr(loaded, "__abstractmethods__", ())):
         raise UsageError(f"{kind} {name} lacks {', '.join(missing)}")
+    declared: Any = loaded
+    if not dataclasses.is_dataclass(declared.Parameters):
+        raise UsageError(f"{name}: its Parameters must be a frozen dataclass: @dataclass(frozen=True)")
+    if kind == "algorithm" and type(declared.capabilities).__name__ != "Capabilities":
+        raise UsageError(f"{name}: its capabilities must be a snnbench.algorithm.Capabilities")
     return loaded
 
 
@@ -125,8 +131,8 @@ def _from_file(kind: Kind, name: str) -> Any:
     sys.modules[module_name] = module  # dataclasses look their module up
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise UsageError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"{path} cannot be loaded: {said(error)}") from error
     if not hasattr(module, attribute):
         classes = [key for key, value in vars(module).items() if isinstance(value, type)]
         raise unknown(f"class in {path}", attribute, classes)

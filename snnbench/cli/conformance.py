@@ -87,6 +87,13 @@ def _subject(name: str, args: argparse.Namespace) -> "Subject | ProblemSubject":
         except UsageError as error:
             if "is no algorithm" not in str(error):
                 raise
+            try:
+                load("problem", name)
+            except UsageError as other:
+                if "is no problem" in str(other):
+                    text = f"{name} is neither an algorithm nor a problem: derive it from snnbench.algorithm.Algorithm"
+                    raise UsageError(f"{text} or snnbench.problem.Problem") from None
+                raise
         else:
             return Subject(name, settings)
     elif name in entries("algorithm"):

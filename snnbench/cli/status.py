@@ -42,7 +42,9 @@ def _run(args: argparse.Namespace) -> int:
         }
         try:
             record = open_run(directory)
-            found = read_rows(directory)
+            found = read_rows(directory, columns="evaluation".__eq__)
+            if record.status == "complete":
+                record.result(cached=True)
             row |= {
                 "status": record.status,
                 "evaluations": 0 if found is None else found.num_rows,

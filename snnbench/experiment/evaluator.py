@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from snnbench.errors import SnnbenchError
+from snnbench.errors import SnnbenchError, said
 from snnbench.evaluations import Evaluations
 from snnbench.experiment.columns import join, normalise
 from snnbench.experiment.overrides import EvaluationParameters
@@ -86,9 +86,8 @@ class Evaluator:
             return None  # memory is freed outside of the handler, whose traceback holds on to tensors
         except SnnbenchError:
             raise
-        except Exception as error:
-            text = f"problem {self.problem.name} failed while evaluating: {type(error).__name__}: {error}"
-            raise SnnbenchError(text) from error
+        except (Exception, SystemExit) as error:
+            raise SnnbenchError(f"problem {self.problem.name} failed while evaluating: {said(error)}") from error
 
     def _shrink(self, size: int) -> None:
         if size == 1:

@@ -55,8 +55,8 @@ def is_locked(directory: Path) -> bool:
     if not (directory / "lock").exists():
         return False
     try:
-        descriptor = os.open(directory / "lock", os.O_RDWR)
-    except PermissionError:  # somebody else's run, which cannot be told from here
+        descriptor = os.open(directory / "lock", os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    except OSError:  # somebody else's run, which cannot be told from here
         return False
     try:
         _acquire(descriptor)

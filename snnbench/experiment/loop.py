@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from snnbench import registry
-from snnbench.errors import AlgorithmError, RecordError, SnnbenchError, UsageError
+from snnbench.errors import AlgorithmError, RecordError, SnnbenchError, UsageError, said
 from snnbench.experiment.disk import DiskFull, plain, remove_leftovers
 from snnbench.experiment.environment import versions
 from snnbench.experiment.interrupt import Interrupted, stop_requests
@@ -18,7 +18,7 @@ from snnbench.experiment.observer import NullObserver, Observer
 from snnbench.experiment.plan import RunPlan, check
 from snnbench.experiment.record import RunRecord, RunResult, clear, open_run, source_hash, utc_now
 from snnbench.experiment.session import Session, continuing, initial_content
-from snnbench.problem import Context
+from snnbench.problem import Context, Problem
 
 
 def run(
@@ -91,7 +91,7 @@ def _execute(plan: RunPlan, directory: Path, observer: Observer, context: Contex
         remove_leftovers(directory, directory / "evaluations")
         record = _existing(directory, plan)  # again: it may have ended while the lock was awaited
         began = time.monotonic()
-        problem.prepare()
+        _prepare(problem)
         if record is None:
             record = RunRecord(directory, initial_content(plan, problem, time.monotonic() - began))
         else:
@@ -105,6 +105,15 @@ def _execute(plan: RunPlan, directory: Path, observer: Observer, context: Contex
             result = _guarded(Session(record, problem, log, stop, observer))
     observer.on_finish(result)
     return result
+
+
+def _prepare(problem: Problem) -> None:
+    try:
+        problem.prepare()
+    except (SnnbenchError, OSError):
+        raise
+    except (Exception, SystemExit) as error:
+        raise SnnbenchError(f"problem {problem.name} failed in prepare: {said(error)}") from error
 
 
 def _guarded(session: Session) -> RunResult:
@@ -150,7 +159,7 @@ def _note(
         changes["evaluations"] = log.stored
     if error is not None:
         cause = error.__cause__ or error
-        text = "".join(traceback.format_exception(cause, limit=-5))
+        text = "".join(traceback.format_exception(cause, limit=-5)).encode("utf-8", "replace").decode("utf-8")
         changes["error"] = {"type": type(cause).__name__, "message": str(error), "traceback": text}
     with suppress(DiskFull, OSError):  # the record on disk then still says "running", which is as good
         record.save(**changes)

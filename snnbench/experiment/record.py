@@ -129,7 +129,15 @@ class RunRecord:
             )
 
     def result(self, cached: bool) -> RunResult:
-        """The outcome of a complete run."""
+        """The outcome of a complete run.
+
+        Raises
+        ------
+        RecordError
+            If a file of it is missing or damaged.
+        """
+        if cached and not (self.directory / "evaluations.parquet").is_file():
+            raise RecordError(f"{self.directory / 'evaluations.parquet'} is missing; restore it, or start with --fresh")
         found = read_json(self.directory / "recommendation.json", "start again with --fresh")
         if not {"start", "final"} <= set(found):
             raise RecordError(f"{self.directory / 'recommendation.json'} is incomplete; start again with --fresh")

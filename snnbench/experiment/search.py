@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from snnbench.algorithm import Algorithm
-from snnbench.errors import AlgorithmError, RecordError, SnnbenchError
+from snnbench.errors import AlgorithmError, RecordError, SnnbenchError, said
 from snnbench.evaluations import Evaluations
 from snnbench.experiment import checkpoint
 from snnbench.experiment.columns import block, decoded, join, to_evaluations
@@ -40,8 +40,8 @@ def blame(name: str, doing: str) -> Iterator[None]:
         yield
     except SnnbenchError:
         raise
-    except Exception as error:
-        raise AlgorithmError(f"{name} failed in {doing}: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise AlgorithmError(f"{name} failed in {doing}: {said(error)}") from error
 
 
 def checked(x: Any, problem: Problem, name: str, doing: str = "ask") -> torch.Tensor:

@@ -11,7 +11,7 @@ import torch
 
 from snnbench import registry
 from snnbench.algorithm import Algorithm, Gradient, Task
-from snnbench.errors import RecordError, UsageError
+from snnbench.errors import AlgorithmError, RecordError, SnnbenchError, UsageError
 from snnbench.evaluations import Evaluations
 from snnbench.experiment import checkpoint
 from snnbench.experiment.asynchronous import AsynchronousSearch
@@ -98,13 +98,23 @@ def algorithm_parts(plan: RunPlan) -> tuple[Any, Any]:
     return kind, resolve(kind.Parameters, dict(plan.algorithm_settings), name)
 
 
+def design_of(problem: Problem, n: int) -> torch.Tensor:
+    """The first n points of a problem's initial design (k, d), or `SnnbenchError` if they are none."""
+    x = problem.initial(n)
+    if not isinstance(x, torch.Tensor) or x.ndim != 2 or x.shape[1] != problem.dimension or len(x) > n:
+        got = tuple(x.shape) if isinstance(x, torch.Tensor) else type(x).__name__
+        text = f"problem {problem.name}: initial({n}) must return at most {n} points of shape (k, {problem.dimension})"
+        raise SnnbenchError(f"{text}, got {got}")
+    return x
+
+
 def build_algorithm(plan: RunPlan, problem: Problem, charge: Callable[[int], None]) -> Algorithm:
     """The plan's algorithm with its own random stream, on a prepared problem; `charge` counts samples of gradients."""
     device = problem.context.device
 
     def initial(n: int) -> torch.Tensor:
         # A copy: candidates are moved into the box in place, the problem's own points must not be.
-        return problem.space.clip_(problem.initial(n).to(device, torch.float32, copy=True))
+        return problem.space.clip_(design_of(problem, n).to(device, torch.float32, copy=True))
 
     def gradient(x: torch.Tensor, batch: int, generator: torch.Generator) -> tuple[float, torch.Tensor]:
         charge(batch)
@@ -126,6 +136,8 @@ def build_algorithm(plan: RunPlan, problem: Problem, charge: Callable[[int], Non
     name = registry.display_name("algorithm", plan.algorithm)
     with blame(name, "its constructor"), torch.no_grad():
         algorithm: Algorithm = kind(task, parameters, stream(plan.seed, "algorithm"))
+    if not hasattr(algorithm, "parameters"):
+        raise AlgorithmError(f"{name}: its constructor must call super().__init__(task, parameters, seed)")
     return algorithm
 
 
@@ -231,7 +243,7 @@ class Session:
             points: list[Point] = found["points"]
             return points
         began = time.monotonic()
-        x = self.problem.initial(START_POINTS).to(self.problem.context.device, torch.float32, copy=True)
+        x = design_of(self.problem, START_POINTS).to(self.problem.context.device, torch.float32, copy=True)
         points = []
         if len(x):
             self.problem.space.clip_(x)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from snnbench.errors import SnnbenchError
+from snnbench.errors import SnnbenchError, said
 from snnbench.evaluations import Evaluations
 from snnbench.experiment.columns import normalise
 from snnbench.experiment.environment import resolve_device
@@ -184,8 +184,8 @@ def _serve(connection: Connection, plan: RunPlan, context: Context, threads: int
         return  # nobody is there any more
     except SnnbenchError as error:
         connection.send(str(error))
-    except Exception as error:
-        connection.send(f"problem {plan.problem} failed while evaluating: {type(error).__name__}: {error}")
+    except (Exception, SystemExit) as error:
+        connection.send(f"problem {plan.problem} failed while evaluating: {said(error)}")
 
 
 def _evaluate(

@@ -15,7 +15,7 @@ from snnbench.snn.conversion import round_image, round_weights
 from snnbench.snn.threads import run_all
 from snnbench.snn.training import TrainingRecipe, train
 from snnbench.snn.vgg import VGG, VGGConfig
-from snnbench.snn.weights import content_key, load_tensors, save_tensors, tensor_hash
+from snnbench.snn.weights import content_key, load_tensors, require_writable, save_tensors, tensor_hash
 
 RECIPE_VERSION = 1  # raise it when anything below changes what is trained: cached checkpoints are then made anew
 
@@ -113,6 +113,7 @@ def make_source(
     network = VGG(task.network, task.instance).to(device)
     tensors = load_tensors(path)
     if tensors is None:
+        require_writable(folder)
         stage, total = f"training the source network on {task.data.name}", task.recipe.epochs
         progress(stage, 0, total)
         report = partial(_report, progress, stage, total)

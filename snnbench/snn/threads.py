@@ -7,6 +7,7 @@ independent of how many cores there are.
 
 import ctypes
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -31,18 +32,43 @@ def workers(device_type: str) -> int:
     return pool(device_type)._max_workers
 
 
+class Abandoned(Exception):
+    """Raised in a job whose result nobody waits for any more."""
+
+
+_abandoned = threading.Event()
+
+
 def run_all(device: torch.device, jobs: Iterable[Callable[[], R]]) -> list[R]:
-    """Run jobs on the device's pool; their results in order. The first exception is raised once all have ended."""
+    """Run jobs on the device's pool; their results in order.
+
+    The first exception is raised once all have ended. Ctrl-C ends those that call `give_up_if_abandoned`.
+    """
     futures = [pool(device.type).submit(job) for job in jobs]
     try:
         return [future.result() for future in futures]
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            _abandoned.set()
         for future in futures:
             future.cancel()
         for future in futures:
             if not future.cancelled():
                 future.exception()
+        _abandoned.clear()  # not reached by a second Ctrl-C: then the process ends, which waits for its threads
         raise
+
+
+def give_up_if_abandoned() -> None:
+    """To be called now and then by jobs that take long.
+
+    Raises
+    ------
+    Abandoned
+        If whoever waited for the job was interrupted.
+    """
+    if _abandoned.is_set():
+        raise Abandoned
 
 
 def _keep_freed_memory() -> None:

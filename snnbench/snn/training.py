@@ -11,6 +11,7 @@ from torch import nn
 
 from snnbench.data.augment import AugmentationRecipe
 from snnbench.snn.layers import set_mode
+from snnbench.snn.threads import give_up_if_abandoned
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ def train(
         order = torch.randperm(len(images), generator=generator, device=images.device)
         total = torch.zeros((), device=device)
         for b in range(batches):
+            give_up_if_abandoned()
             index = order[b * recipe.batch : (b + 1) * recipe.batch]
             pixels, (a, other, share) = recipe.augmentation.apply(to_unit(images[index]), labels[index], generator)
             logits, a, other = network(standardize(pixels).to(device)), a.to(device), other.to(device)

@@ -5,7 +5,6 @@ with different label smoothing, mixup, RandAugment strength and random erasing.
 """
 
 import math
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -19,11 +18,11 @@ import torch
 from torch import nn
 
 from snnbench.data.images import DataSet
-from snnbench.errors import SnnbenchError, UsageError
+from snnbench.errors import SnnbenchError
 from snnbench.snn.sew_resnet import SEWConfig, SEWResNet
 from snnbench.snn.threads import run_all, workers
 from snnbench.snn.training import TrainingRecipe, train
-from snnbench.snn.weights import content_key, load_tensors, save_tensors, tensor_hash
+from snnbench.snn.weights import content_key, load_tensors, require_writable, save_tensors, tensor_hash
 
 RECIPE_VERSION = 1  # raise it when anything below changes what is trained: cached checkpoints are then made anew
 
@@ -118,7 +117,7 @@ def make_members(
     records : list of dict
         Recipe, SHA-256 and file name of every checkpoint, the source first.
     """
-    _require_writable(folder)
+    require_writable(folder)
     recipes = task.recipes()
     source_path, paths = checkpoint_paths(task, folder, device)
     found = [load_tensors(path) for path in paths]
@@ -227,18 +226,6 @@ def _transferred(task: TransferTask, source: dict[str, torch.Tensor], member: in
     body = {name: tensor for name, tensor in source.items() if not name.startswith("readout.")}
     network.load_state_dict(body, strict=False)
     return network
-
-
-def _require_writable(folder: Path) -> None:
-    """Fail before hours of training, not after them, if their result cannot be kept."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise UsageError(
-            f"checkpoints cannot be kept in {folder} ({error.strerror}); name another --cache-dir"
-        ) from None
 
 
 def _new_network(config: SEWConfig, classes: int, seed: int) -> SEWResNet:

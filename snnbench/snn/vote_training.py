@@ -12,6 +12,7 @@ from snnbench.snn.plif_network import VOTERS, PLIFNetwork
 from snnbench.snn.readings import Readings, read
 from snnbench.snn.silence import SilentMonitor
 from snnbench.snn.tally import Tally
+from snnbench.snn.threads import give_up_if_abandoned
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ def train_votes(
     for _ in range(recipe.epochs):
         monitor.start_epoch()
         for index in torch.randperm(len(labels), generator=order_of).to(labels.device).split(recipe.batch):
+            give_up_if_abandoned()
             votes = network(load(index))
             loss = squared_error(votes, labels[index])
             total += len(index)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from snnbench.errors import SnnbenchError
+from snnbench.errors import SnnbenchError, UsageError
 
 
 def flatten(network: nn.Module) -> torch.Tensor:
@@ -115,6 +116,18 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
         raise SnnbenchError(f"{path} cannot be written ({error}); free space or name another --cache-dir") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_writable(folder: Path) -> None:
+    """Fail before hours of training, not after them, if their result cannot be kept: `UsageError`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"checkpoints cannot be kept in {folder} ({error.strerror}); name another --cache-dir"
+        ) from None
 
 
 def load_tensors(path: Path) -> dict[str, torch.Tensor] | None:

@@ -102,6 +102,8 @@ def _row(directory: Path) -> dict[str, Any]:
 def _readable(record: RunRecord) -> dict[str, Any]:
     content, plan = record.content, record.plan
     problem = content["problem"]
+    if record.status == "complete":
+        record.result(cached=True)
     row: dict[str, Any] = {
         "run": str(record.directory),
         "problem": _shown(problem["name"] if ".py:" not in plan.problem else display_name("problem", plan.problem)),

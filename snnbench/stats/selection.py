@@ -57,7 +57,7 @@ def select(results: pd.DataFrame, where: Sequence[str] = (), mixed: bool = False
     for status, group in unfinished.groupby("status"):
         notes.append(f"{len(group)} {status} runs are left out (`snnbench status` lists them)")
     runs = results[results["status"].isin(("complete", "failed"))].copy()
-    references = runs["reference"].astype(bool)
+    references = runs["reference"].astype(bool) if "reference" in runs else pd.Series(False, runs.index)
     runs, gradients = runs[~references].copy(), runs[references & (runs["status"] == "complete")].copy()
     if runs.empty:
         chosen = f" with {' and '.join(where)}" if where else ""

@@ -128,7 +128,7 @@ def _run(found: Check, subject: Tested) -> Result:
         return Result(found.name, "failed", str(error), error)
     except UsageError:
         raise
-    except Exception as error:  # whatever the tested class raises is a finding
+    except (Exception, SystemExit) as error:  # whatever the tested class raises is a finding
         return Result(found.name, "failed", described(error, subject), error)
 
 

@@ -110,9 +110,10 @@ def test_names_and_seeds():
         seeds("-1", None)
 
 
-def test_an_unusable_cache_is_noticed_before_training(in_process, tmp_path):
+@pytest.mark.parametrize("problem", ["sew-digits", "threshold-digits"])
+def test_an_unusable_cache_is_noticed_before_training(in_process, tmp_path, problem):
     (tmp_path / "file").write_text("")
-    done = in_process("prepare", "sew-digits", "--cache-dir", tmp_path / "file")
+    done = in_process("prepare", problem, "--cache-dir", tmp_path / "file")
     assert done.returncode == 2
     assert "--cache-dir" in done.stderr
     assert "training" not in done.stdout
