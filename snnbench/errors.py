@@ -33,8 +33,8 @@ def said(error: BaseException, longest: int = 300) -> str:
 
     Examples
     --------
-    >>> said(ValueError("no\nline ends"))
-    'ValueError: no line ends'
+    >>> said(ValueError("no   gaps"))
+    'ValueError: no gaps'
     """
     text = " ".join(str(error).split()).encode("utf-8", "replace").decode("utf-8")
     text = text if len(text) <= longest else text[:longest] + "..."

@@ -24,7 +24,7 @@ def rounded(weight: torch.Tensor, precision: Precision) -> torch.Tensor:
     --------
     >>> third = torch.tensor([1 / 3])
     >>> [round(float(1 / 3 - rounded(third, p)[0]), 6) for p in PRECISIONS]
-    [-0.0, 8.1e-05, -0.000651, 8.1e-05]
+    [0.0, 8.1e-05, -0.000651, 8.1e-05]
     """
     if precision == "float32":
         return weight
