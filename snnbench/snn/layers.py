@@ -16,6 +16,8 @@ from snnbench.snn.precision import Precision, convolve, rounded
 from snnbench.snn.tally import Tally
 
 Mode = Literal["batch", "calibrate", "folded"]
+SPARE = 4
+"""Bits that sums of logits over up to 16 steps need beyond those of one step."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,7 @@ class Readout(nn.Module):
     def folded(self, area: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Weights of sums over `area` positions, and biases, on grids on which sums over up to 16 steps are exact."""
         assert self.largest is not None
-        weight, bias, _ = on_grid(self.fc.weight / area, self.fc.bias, self.largest * area, spare=4)
+        weight, bias, _ = on_grid(self.fc.weight / area, self.fc.bias, self.largest * area, spare=SPARE)
         return weight, bias
 
 

@@ -5,6 +5,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
+from queue import SimpleQueue
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -24,6 +25,8 @@ from snnbench.snn.threads import run_all, workers
 from snnbench.snn.weights import attach
 
 T = TypeVar("T")
+Replica = tuple[nn.Module, torch.Tensor]
+"""A network and the vector that its weights are views of."""
 
 
 class Decoder(Protocol):
@@ -95,7 +98,7 @@ class PopulationEvaluator:
         self.codec, self.prepare_images, self.calibration = codec, prepare_images, calibration
         self.chunk, self.confidence, self.energy = chunk, confidence, energy
         self.device = calibration.device
-        self._replicas: list[tuple[nn.Module, torch.Tensor]] = []
+        self._replicas: list[Replica] = []
         self._build = build
 
     def evaluate(self, x: torch.Tensor, images: torch.Tensor, labels: torch.Tensor) -> dict[str, np.ndarray]:
@@ -113,15 +116,40 @@ class PopulationEvaluator:
         dict of str to numpy.ndarray
             See `summarise`; one row per candidate.
         """
-        rows: list[dict[str, np.ndarray]] = []
-        width = workers(self.device.type)
-        for start in range(0, len(x), width):
-            group = x[start : start + width]
-            replicas = [self._replica(k) for k in range(len(group))]
-            usable = run_all(self.device, [partial(self._load, r, row) for r, row in zip(replicas, group, strict=True)])
+        whole = len(x) - len(x) % workers(self.device.type)
+        rows = self.spread([partial(self._measure, x=row, images=images, labels=labels) for row in x[:whole]])
+        rest = x[whole:]
+        if len(rest):  # too few for all cores, which share chunks of samples instead
+            replicas = [self._replica(k) for k in range(len(rest))]
+            usable = run_all(self.device, [partial(self._load, r, row) for r, row in zip(replicas, rest, strict=True)])
             results = self._passes([network for network, _ in replicas], images, labels)
             rows += [summarise(r, self.energy, good) for r, good in zip(results, usable, strict=True)]
         return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+    def spread(self, jobs: Sequence[Callable[[Replica], T]]) -> list[T]:
+        """Run jobs on all cores, each with a network of its own to load candidates into; their results in order."""
+        free: SimpleQueue[Replica] = SimpleQueue()
+        for k in range(min(len(jobs), workers(self.device.type))):
+            free.put(self._replica(k))
+
+        def run(job: Callable[[Replica], T]) -> T:
+            replica = free.get()
+            try:
+                return job(replica)
+            finally:
+                free.put(replica)
+
+        return run_all(self.device, [partial(run, job) for job in jobs])
+
+    def _measure(
+        self, replica: Replica, x: torch.Tensor, images: torch.Tensor, labels: torch.Tensor
+    ) -> dict[str, np.ndarray]:
+        def chunks() -> list[tuple[Readings, Tally]]:
+            spans = [slice(a, a + self.chunk) for a in range(0, len(images), self.chunk)]
+            return [self._run(replica[0], images[s], labels[s]) for s in spans]
+
+        usable = self._load(replica, x)
+        return summarise(self._with_memory(chunks), self.energy, usable)
 
     def answers(self, x: torch.Tensor, images: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor, Tally, bool]]:
         """Logits (T, N, K), silent samples (N,), tally and whether the layers are finite, of every candidate of x."""
@@ -131,7 +159,7 @@ class PopulationEvaluator:
 
     @torch.inference_mode()
     def _answer(
-        self, replica: tuple[nn.Module, torch.Tensor], x: torch.Tensor, images: torch.Tensor
+        self, replica: Replica, x: torch.Tensor, images: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, Tally, bool]:
         usable = self._load(replica, x)
         logits, silent, total = [], [], Tally()
@@ -169,7 +197,7 @@ class PopulationEvaluator:
             warnings.warn("out of GPU memory: going on with fewer samples per pass", RuntimeWarning, stacklevel=2)
             torch.cuda.empty_cache()
 
-    def _replica(self, k: int) -> tuple[nn.Module, torch.Tensor]:
+    def _replica(self, k: int) -> Replica:
         if k == len(self._replicas):
             with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and overwritten at once
                 network = self._build().to(self.device)
@@ -179,7 +207,7 @@ class PopulationEvaluator:
         return self._replicas[k]
 
     @torch.inference_mode()
-    def _load(self, replica: tuple[nn.Module, torch.Tensor], x: torch.Tensor) -> bool:
+    def _load(self, replica: Replica, x: torch.Tensor) -> bool:
         """Whether every normalised layer is finite: NaN never fires, so it would pass for silence further on."""
         network, vector = replica
         self.codec.decode(x, out=vector)

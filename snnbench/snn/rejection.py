@@ -12,12 +12,10 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from torch import nn
 
-from snnbench.snn.population import PopulationEvaluator, summarise
+from snnbench.snn.population import PopulationEvaluator, Replica, summarise
 from snnbench.snn.readings import Readings, read
 from snnbench.snn.tally import Tally
-from snnbench.snn.threads import run_all, workers
 
 LOOKS = {"error": 16, "loss": 6, "etc_loss": 6}
 """Means of something never negative, and how often to look at each: errors gather in few samples, losses in none, and
@@ -96,23 +94,20 @@ def evaluate_bounded(
         As `PopulationEvaluator.evaluate`, and ``rejected`` (1 or 0). The metric of a rejected candidate is the least
         that it can be, which is above its bound; its other metrics are of the samples seen, as its ``cost`` tells.
     """
-    rows: list[dict[str, np.ndarray]] = []
-    width = workers(evaluator.device.type)
-    for start in range(0, len(x), width):
-        group = range(start, min(start + width, len(x)))
-        replicas = [evaluator._replica(k) for k in range(len(group))]
-        jobs = [
-            partial(_measure, evaluator, replica, x[i], images, labels, float(bounds[i]), metric, order)
-            for replica, i in zip(replicas, group, strict=True)
-        ]
-        rows += run_all(evaluator.device, jobs)
+    jobs = [
+        partial(
+            _measure, evaluator, x=row, images=images, labels=labels, bound=float(bound), metric=metric, order=order
+        )
+        for row, bound in zip(x, bounds, strict=True)
+    ]
+    rows = evaluator.spread(jobs)
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 
 @torch.inference_mode()
 def _measure(
     evaluator: PopulationEvaluator,
-    replica: tuple[nn.Module, torch.Tensor],
+    replica: Replica,
     x: torch.Tensor,
     images: torch.Tensor,
     labels: torch.Tensor,

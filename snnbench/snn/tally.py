@@ -46,6 +46,7 @@ class Tally:
     silent: torch.Tensor | None = None
     spikes: dict[str, torch.Tensor] = field(default_factory=dict)
     neurons: dict[str, int] = field(default_factory=dict)
+    _counted: tuple[float, float] = (0.0, 0.0)
     _maps: dict[str, _Arrivals] = field(default_factory=dict)
     _arrivals: dict[nn.Module, _Arrivals] = field(default_factory=dict)
 
@@ -84,6 +85,10 @@ class Tally:
         """Record what arrived at a connection as maps (C, H, W) or (F,), counted elsewhere."""
         self._arrivals.setdefault(module, _Arrivals()).include(ones, others)
 
+    def operated(self, acs: float, macs: float) -> None:
+        """Record operations that were counted elsewhere, of connections that are not recorded otherwise."""
+        self._counted = (self._counted[0] + acs, self._counted[1] + macs)
+
     def fired(self, name: str, spikes: torch.Tensor, neurons: int) -> None:
         """Record the spikes (T,) of a neuron layer, counted elsewhere."""
         self.spikes[name] = self.spikes[name] + spikes if name in self.spikes else spikes
@@ -103,10 +108,11 @@ class Tally:
         self.neurons |= other.neurons
         for module, arrivals in other._arrivals.items():
             self.arrived(module, arrivals.ones, arrivals.others)
+        self.operated(*other._counted)
 
     def operations(self) -> tuple[float, float]:
         """Effective ACs and MACs, summed over samples and steps."""
-        acs = macs = 0.0
+        acs, macs = self._counted
         for module, seen in self._arrivals.items():
             fan_out = _fan_out(module)
             if seen.ones is not None:

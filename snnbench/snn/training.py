@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from snnbench.data.augment import AugmentationRecipe
+from snnbench.snn.descent import Descent, cosine
 from snnbench.snn.layers import set_mode
 from snnbench.snn.threads import give_up_if_abandoned
 
@@ -81,16 +82,10 @@ def train(
     """
     generator = torch.Generator(device=images.device).manual_seed(seed)
     device = next(network.parameters()).device
-    optimizer = torch.optim.SGD(
-        network.parameters(),
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        nesterov=recipe.momentum > 0,
-        weight_decay=recipe.weight_decay,
-    )
+    descent = Descent(network.parameters(), recipe.momentum, recipe.weight_decay)
     # A last batch of one sample has no variance to normalise by: it is left to the next epoch's order.
     batches = max(1, len(images) // recipe.batch + (len(images) % recipe.batch > 1))
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.epochs * batches)
+    rates = cosine(recipe.lr, recipe.epochs * batches)
     over_time = criterion is not None
     if criterion is None:
         criterion = partial(F.cross_entropy, label_smoothing=recipe.label_smoothing)
@@ -109,10 +104,9 @@ def train(
             loss = share * criterion(logits, a)
             if share < 1.0:
                 loss = loss + (1.0 - share) * criterion(logits, other)
-            optimizer.zero_grad(set_to_none=True)
+            descent.forget()
             loss.backward()
-            optimizer.step()
-            schedule.step()
+            descent.step(next(rates))
             total += loss.detach()
         mean_loss = float(total) / batches
         on_epoch(epoch + 1)

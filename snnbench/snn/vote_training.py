@@ -7,6 +7,7 @@ from itertools import pairwise
 import torch
 import torch.nn.functional as F
 
+from snnbench.snn.descent import Descent
 from snnbench.snn.layers import folded_finite, set_mode
 from snnbench.snn.plif_network import VOTERS, PLIFNetwork
 from snnbench.snn.readings import Readings, read
@@ -85,8 +86,7 @@ def train_votes(
     """
     order_of = torch.Generator().manual_seed(seed)
     network.mask = torch.Generator().manual_seed(seed + 1)
-    optimizer = torch.optim.SGD(network.parameters(), recipe.lr, recipe.momentum, nesterov=recipe.momentum > 0)
-    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, recipe.lr_decay)
+    descent, lr = Descent(network.parameters(), recipe.momentum), recipe.lr
     set_mode(network, "batch")
     total = 0
     for _ in range(recipe.epochs):
@@ -96,12 +96,12 @@ def train_votes(
             votes = network(load(index))
             loss = squared_error(votes, labels[index])
             total += len(index)
-            optimizer.zero_grad(set_to_none=True)
+            descent.forget()
             loss.backward()
-            optimizer.step()
+            descent.step(lr)
             if monitor.see(votes.detach().sum(dim=(0, 2)).tolist()):
                 return Trained(total, _broken(network, total))
-        schedule.step()
+        lr *= recipe.lr_decay
     return Trained(total, _broken(network, total))
 
 

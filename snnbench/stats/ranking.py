@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from snnbench.errors import UsageError
 from snnbench.stats.curves import scaled
@@ -216,6 +215,8 @@ def _scores(tasks: list[TaskRanking], names: list[str], runs: pd.DataFrame, meas
 def _across(
     tasks: list[TaskRanking], scores: pd.DataFrame, runs: pd.DataFrame, alpha: float
 ) -> tuple[list[Standing], Omnibus | None, Verdicts]:
+    from scipy import stats  # here: a second that most commands do without
+
     names = list(scores)
     ranks = stats.rankdata(scores.to_numpy(), axis=1)
     omnibus = friedman(ranks)

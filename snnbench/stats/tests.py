@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy import stats
 
 LARGEST = 50
 """Up to so many seeds the distribution of U is enumerated."""
@@ -105,6 +104,8 @@ def signed_rank(a: np.ndarray, b: np.ndarray) -> Pair:
     >>> found.p, found.effect
     (0.03125, 1.0)
     """
+    from scipy import stats  # here: a second that most commands do without
+
     difference = differences(np.asarray(a, np.float64), np.asarray(b, np.float64))
     ranks = stats.rankdata(np.abs(difference))[difference != 0]
     signs = np.sign(difference[difference != 0])
@@ -145,6 +146,8 @@ def signed_rank_greater(difference: np.ndarray) -> float:
     >>> signed_rank_greater(np.array([0.1, 0.2, 0.3, 0.4, 0.5]))
     0.03125
     """
+    from scipy import stats  # here: a second that most commands do without
+
     ranks = stats.rankdata(np.abs(difference))[difference != 0]
     positive = float(ranks[difference[difference != 0] > 0].sum())
     if not len(ranks):
@@ -205,6 +208,8 @@ def friedman(ranks: np.ndarray) -> Omnibus | None:
     Omnibus or None
         ``None`` for fewer than two problems or three algorithms.
     """
+    from scipy import stats  # here: a second that most commands do without
+
     n, k = ranks.shape
     if n < 2 or k < 3:
         return None

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import numpy as np
-from scipy import stats
 
 from snnbench.report.plots.base import Impossible, Material, Plot, clean, counted, seeds
 from snnbench.report.plots.style import figure, label_ends, looks, others
@@ -45,6 +44,8 @@ def rank_over_time(material: Material) -> Iterator[Plot]:
 
 def _ranks(material: Material, task: str, names: list[str]) -> np.ndarray:
     """Ranks on one task, (algorithms, shares)."""
+    from scipy import stats  # here: a second that most commands do without
+
     curves = [material.curves(task, name) for name in names]
     at = np.maximum(1, np.ceil(SHARES * curves[0].shape[1] - 1e-9).astype(np.int64)) - 1
     return np.asarray(stats.rankdata([np.median(curve[:, at], axis=0) for curve in curves], axis=0))

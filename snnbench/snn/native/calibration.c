@@ -1,17 +1,10 @@
 /* Weights on grids, and batch normalisation: see snnbench/snn/grid.py and ConvNorm in snnbench/snn/layers.py. */
 
-#include <stdint.h>
+#include "layers.h"
+
 #include <stdlib.h>
 
-/* Weights (outputs, channels, taps), times a scale of each output if there is one, moved to their grids, and biases;
-   what is not wanted is NULL. */
-typedef struct {
-    int32_t outputs, channels, taps, is_signed;
-    double largest;
-    float step;
-} Inputs;
-
-void on_grid(const Inputs *s, const float *weight, const float *scale, const float *bias, float *by_tap,
+EXPORT void on_grid(const Inputs *s, const float *weight, const float *scale, const float *bias, float *by_tap,
              float *channels_last, float *bias_out, float *units) {
     const int size = s->channels * s->taps;
     for (int o = 0; o < s->outputs; o++, weight += size) {
@@ -28,7 +21,7 @@ void on_grid(const Inputs *s, const float *weight, const float *scale, const flo
         reach = reach < 0x1p-60 ? 0x1p-60 : reach > 0x1p60 ? 0x1p60 : reach;
         int exponent;
         (void)__builtin_frexp(reach, &exponent);
-        const float unit = (float)__builtin_ldexp(1.0, exponent - 23), grid = unit / s->step;
+        const float unit = (float)__builtin_ldexp(1.0, exponent - 23 + s->spare), grid = unit / s->step;
         if (units) units[o] = unit;
         if (bias_out) bias_out[o] = __builtin_rintf(offset / unit) * unit;
         for (int c = 0, k = 0; c < s->channels; c++)
@@ -39,12 +32,6 @@ void on_grid(const Inputs *s, const float *weight, const float *scale, const flo
             }
     }
 }
-
-typedef struct {
-    const float *units, *gain, *offset; /* of the sums; of batch normalisation */
-    double epsilon;
-    float *mean, *variance, *scale, *shift; /* to be written */
-} Norm;
 
 /* Normalise values of `rows` x `channels` in place by their own statistics; 0, or 1 if there is no memory.
 

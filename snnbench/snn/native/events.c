@@ -71,7 +71,7 @@ static void arrive(const float *weights, const int width, const int32_t *list, c
 
 /* All candidates, thresholds and decays (candidates, layers), on samples whose first neurons receive the same currents
    (samples, size) at every step. What is found is added, but for the answers. 0, or 1 if there is no memory. */
-int run_events(const Network *n, const float *thresholds, const float *decays, const float *currents, const Found *found) {
+EXPORT int run_events(const Network *n, const float *thresholds, const float *decays, const float *currents, const Found *found) {
     const int layers = n->layers, readout = n->sizes[layers];
     int largest = readout, all = 0;
     for (int l = 0; l < layers; l++) {

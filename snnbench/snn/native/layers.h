@@ -35,6 +35,7 @@ typedef struct {
 } Output;
 
 #define INLINE static inline __attribute__((always_inline))
+#define EXPORT __attribute__((visibility("default"))) /* of what Python calls; the rest is hidden */
 
 typedef float Eight __attribute__((vector_size(32), aligned(4)));
 typedef int32_t Flags __attribute__((vector_size(32), aligned(4)));
@@ -70,5 +71,51 @@ typedef struct Rows Rows;
 Rows *rows_of(const Shape *s, const float *weight, int most);
 void sums_by_rows(const Rows *r, Images images, const float *bias, float *to);
 void free_rows(Rows *r);
+
+/* One of both (sums.c), and for how many samples at once. */
+typedef struct {
+    Tables *tables;
+    Rows *rows;
+    int together;
+} Sums;
+
+int prepare_sums(const Shape *s, const float *weight, Sums *to); /* 0, or 1 if there is no memory */
+void make_sums(const Sums *s, Images images, const float *bias, float *to);
+void free_sums(Sums *s);
+
+/* Sums of images whose values are no counts (images.c). */
+void convolve_images(const Shape *s, const float *x, const float *weight, const float *bias, float *y);
+
+/* What arrives at neurons (neurons.c): sums of codes that are still to be made, or currents (T or 1, N, H, W, C); of one
+   step only, they are those of all. */
+typedef struct {
+    const Sums *sums;
+    const uint8_t *codes;
+    const float *bias;
+    const float *currents;
+    int constant;
+} Currents;
+
+int fire_all(const Shape *s, const Neuron *n, const Currents *from, const Output *to, const Counts *counts);
+
+/* Weights on their grids, and batch normalisation (calibration.c). Weights (outputs, channels, taps), times a scale of
+   each output if there is one, are moved to their grids, and biases; what is not wanted is NULL. */
+typedef struct {
+    int32_t outputs, channels, taps, is_signed;
+    int32_t spare; /* bits that sums of outputs need beyond */
+    double largest;
+    float step;
+} Inputs;
+
+typedef struct {
+    const float *gain, *offset;
+    float *units; /* of the sums */
+    double epsilon;
+    float *mean, *variance, *scale, *shift; /* statistics, and what they make of a sum */
+} Norm;
+
+void on_grid(const Inputs *s, const float *weight, const float *scale, const float *bias, float *by_tap,
+             float *channels_last, float *bias_out, float *units);
+int normalise(float *x, int64_t rows, int32_t channels, const Norm *n); /* 0, or 1 if there is no memory */
 
 #endif

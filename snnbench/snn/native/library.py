@@ -13,9 +13,11 @@ from pathlib import Path
 
 from snnbench.data.folders import default_cache
 
-_FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-shared", "-fPIC")
+_FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fvisibility=hidden", "-shared", "-fPIC")
 _SECONDS = 120
-_SOURCES = ("layers.h", "tables.c", "rows.c", "images.c", "neurons.c", "calibration.c", "events.c")
+_SOURCES = (
+    "layers.h", "tables.c", "rows.c", "sums.c", "images.c", "neurons.c", "calibration.c", "network.c", "events.c",
+)  # fmt: skip
 
 
 class Shape(ctypes.Structure):
@@ -38,23 +40,11 @@ class Neuron(ctypes.Structure):
     ]
 
 
-class Counts(ctypes.Structure):
-    """Where spikes are counted."""
-
-    _fields_ = [(name, ctypes.c_void_p) for name in ("steps", "map", "ones", "others")]
-
-
-class Output(ctypes.Structure):
-    """Where spikes go."""
-
-    _fields_ = [(name, ctypes.c_void_p) for name in ("add", "counts", "codes")]
-
-
-class Arriving(ctypes.Structure):
+class Inputs(ctypes.Structure):
     """A layer's weights, and what they are multiplied with."""
 
     _fields_ = [
-        *[(name, ctypes.c_int32) for name in ("outputs", "channels", "taps", "signed")],
+        *[(name, ctypes.c_int32) for name in ("outputs", "channels", "taps", "signed", "spare")],
         ("largest", ctypes.c_double),
         ("step", ctypes.c_float),
     ]
@@ -64,10 +54,38 @@ class Norm(ctypes.Structure):
     """Batch normalisation."""
 
     _fields_ = [
-        *[(name, ctypes.c_void_p) for name in ("units", "gain", "offset")],
+        *[(name, ctypes.c_void_p) for name in ("gain", "offset", "units")],
         ("epsilon", ctypes.c_double),
         *[(name, ctypes.c_void_p) for name in ("mean", "variance", "scale", "shift")],
     ]
+
+
+class Layer(ctypes.Structure):
+    """A convolution, its normalisation and its neurons: see ``network.c``."""
+
+    _fields_ = [
+        ("shape", Shape),
+        *[(name, ctypes.c_int32) for name in ("source", "add", "counted")],
+        ("inputs", Inputs),
+        *[(name, ctypes.c_void_p) for name in ("raw", "weight", "bias", "channels_last")],
+        ("norm", Norm),
+    ]
+
+
+class Network(ctypes.Structure):
+    """Layers, and what to do with them."""
+
+    _fields_ = [
+        ("layers", ctypes.POINTER(Layer)),
+        *[(name, ctypes.c_int32) for name in ("count", "samples", "frames", "calibrate", "classes")],
+        ("readout", ctypes.c_void_p),
+    ]
+
+
+class Found(ctypes.Structure):
+    """Where what was found goes."""
+
+    _fields_ = [(name, ctypes.c_void_p) for name in ("spikes", "operations", "sums", "silent")]
 
 
 class EventNetwork(ctypes.Structure):
@@ -140,19 +158,12 @@ def _compile(compiler: str, sources: dict[str, bytes], path: Path) -> None:
 
 
 def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
-    pointer, number = ctypes.c_void_p, ctypes.c_int32
-    shape, neuron, output, counts = (ctypes.POINTER(kind) for kind in (Shape, Neuron, Output, Counts))
-    found.convolve_and_fire.argtypes = [shape, neuron, *[pointer] * 3, output, counts]
-    found.convolve.argtypes = [shape, *[pointer] * 3]
-    found.fire_all.argtypes = [shape, neuron, pointer, number, output, counts]
-    found.convolve_images.argtypes = [shape, *[pointer] * 4]
-    found.pool.argtypes = [pointer, number, number, number, pointer]
-    found.on_grid.argtypes = [ctypes.POINTER(Arriving), *[pointer] * 7]
-    found.normalise.argtypes = [pointer, ctypes.c_int64, number, ctypes.POINTER(Norm)]
+    pointer = ctypes.c_void_p
+    found.run_network.argtypes = [ctypes.POINTER(kind) for kind in (Network, Neuron)] + [pointer, ctypes.POINTER(Found)]
     found.run_events.argtypes = [ctypes.POINTER(EventNetwork), *[pointer] * 3, ctypes.POINTER(EventFound)]
-    for function in (found.convolve_and_fire, found.convolve, found.fire_all, found.normalise, found.run_events):
-        function.restype, function.errcheck = number, _check  # type: ignore[assignment]
-    found.pool.restype = found.on_grid.restype = found.convolve_images.restype = None
+    found.on_grid.argtypes, found.on_grid.restype = [ctypes.POINTER(Inputs), *[pointer] * 7], None
+    for function in (found.run_network, found.run_events):
+        function.restype, function.errcheck = ctypes.c_int32, _check  # type: ignore[assignment]
     return found
 
 

@@ -1,4 +1,4 @@
-/* Layers of a spiking network: convolutions of counts of spikes (tables.c, rows.c), and their neurons.
+/* Neurons of a layer, over all steps.
 
    Layouts: counts (T, N, H, W, C), a byte each; codes (T, N, H, W, G), each byte 8 / bits channels. */
 
@@ -6,10 +6,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-
-#define LARGEST (1 << 17) /* bytes of tables with 256 entries; larger ones leave the cache, and have 16 instead ... */
-#define MEDIUM (1 << 18)  /* ... unless they are larger than this. Both measured. */
-#define HELD (1 << 18)    /* sums that are made before neurons fire, where many samples share what is loaded */
 
 /* The counts of 8 channels, a byte each, to codes; the products bring the bits of four bytes together in the highest. */
 INLINE void encode(const uint64_t counts, uint8_t *codes, const int bits) {
@@ -50,7 +46,7 @@ static void empty(Tallies *from, const Counts *to, const int size) {
 #define ONES 0x0101010101010101ULL
 
 /* One step of the neurons of an image, 8 at a time. `spread` has for every byte its bits as bytes. */
-INLINE int64_t fire(const Neuron *n, const float *current, float *v, const uint8_t *add, uint8_t *out, uint8_t *codes,
+INLINE int64_t fire_step(const Neuron *n, const float *current, float *v, const uint8_t *add, uint8_t *out, uint8_t *codes,
                     const int bits_out, const Tallies *tallies, const uint64_t *spread, const int size, const int reset,
                     const int at_threshold, const int sums) {
     const Eight limit = (Eight){0} + n->threshold, decay = (Eight){0} + n->decay;
@@ -87,7 +83,7 @@ static int64_t fire_as(const Neuron *n, const float *current, float *v, const ui
                        uint8_t *codes, const int bits_out, Tallies *tallies, const Counts *counts,
                        const uint64_t *spread, const int size) {
     if (++tallies->steps == 256) empty(tallies, counts, size), tallies->steps = 1;
-#define FIRE(reset, at, sums, bits) fire(n, current, v, add, out, codes, bits, tallies, spread, size, reset, at, sums)
+#define FIRE(reset, at, sums, bits) fire_step(n, current, v, add, out, codes, bits, tallies, spread, size, reset, at, sums)
 #define FIRE_SUMS(reset, at)                                                                                           \
     (!counts->ones ? FIRE(reset, at, 0, 1) : bits_out == 2 ? FIRE(reset, at, 1, 2) : FIRE(reset, at, 1, bits_out))
     if (n->reset == 0) return n->at_threshold ? FIRE_SUMS(0, 1) : FIRE_SUMS(0, 0);
@@ -95,100 +91,43 @@ static int64_t fire_as(const Neuron *n, const float *current, float *v, const ui
     return n->at_threshold ? FIRE_SUMS(2, 1) : FIRE_SUMS(2, 0);
 }
 
-/* How sums are made, and for how many samples at once. */
-typedef struct {
-    Tables *tables;
-    Rows *rows;
-    int together;
-} Sums;
+/* Of every byte its bits, as bytes. */
+#define BIT(b, k) ((uint64_t)((b) >> (k) & 1) << 8 * (k))
+#define SPREAD(b) (BIT(b, 0) | BIT(b, 1) | BIT(b, 2) | BIT(b, 3) | BIT(b, 4) | BIT(b, 5) | BIT(b, 6) | BIT(b, 7))
+#define SPREAD_4(b) SPREAD(b), SPREAD(b + 1), SPREAD(b + 2), SPREAD(b + 3)
+#define SPREAD_16(b) SPREAD_4(b), SPREAD_4(b + 4), SPREAD_4(b + 8), SPREAD_4(b + 12)
+#define SPREAD_64(b) SPREAD_16(b), SPREAD_16(b + 16), SPREAD_16(b + 32), SPREAD_16(b + 48)
+static const uint64_t SPREADS[256] = {SPREAD_64(0), SPREAD_64(64), SPREAD_64(128), SPREAD_64(192)};
 
-static int sums_of(const Shape *s, const float *weight, Sums *to) {
-    const size_t bytes = sizeof(float) * s->kernel * s->kernel * groups_of(s->channels, s->bits) * 256 * s->outputs;
-    const size_t size = (size_t)s->steps * s->rows * s->columns * s->outputs;
-    *to = (Sums){0, 0, 1};
-    if (bytes <= LARGEST) return !(to->tables = tables_of(s, weight, 8));
-    if (bytes / 8 <= MEDIUM) return !(to->tables = tables_of(s, weight, 4));
-    to->together = (int)(HELD / size < 1 ? 1 : HELD / size > 16 ? 16 : HELD / size);
-    return !(to->rows = rows_of(s, weight, s->steps * to->together));
-}
-
-static void make(const Sums *s, const Images images, const float *bias, float *to) {
-    if (s->tables)
-        sums_by_tables(s->tables, images, bias, to);
-    else
-        sums_by_rows(s->rows, images, bias, to);
-}
-
-static void free_sums(Sums *s) { free_tables(s->tables), free_rows(s->rows); }
-
-/* All steps of all samples: of a convolution of codes if there are some, else of given currents. 0, or 1 if there is no
-   memory. */
-static int run(const Shape *s, const Neuron *n, const uint8_t *x, const Sums *sums, const float *bias,
-               const float *currents, const int constant, const Output *to, const Counts *counts) {
-    const int places = s->rows * s->columns, together = sums ? sums->together : 1;
+/* Neurons of all steps of all samples. 0, or 1 if there is no memory. */
+int fire_all(const Shape *s, const Neuron *n, const Currents *from, const Output *to, const Counts *counts) {
+    const int places = s->rows * s->columns, together = from->sums ? from->sums->together : 1;
     const int coded = to->codes ? groups_of(s->outputs, s->bits_out) : 0;
     const size_t in = (size_t)s->height * s->width * groups_of(s->channels, s->bits), size = (size_t)places * s->outputs;
-    float *v = malloc((size + (sums ? together * s->steps * size : 0)) * sizeof(float)), *h = v + size;
+    float *v = malloc((size + (from->sums ? together * s->steps * size : 0)) * sizeof(float)), *h = v + size;
     uint8_t *bytes = calloc(3, size);
     if (!v || !bytes) {
         free(v), free(bytes);
         return 1;
     }
     Tallies tallies = {bytes, bytes + size, bytes + 2 * size, 0};
-    uint64_t spread[256] = {0};
-    for (int byte = 0; byte < 256; byte++)
-        for (int bit = 0; bit < 8; bit++) spread[byte] |= (uint64_t)(byte >> bit & 1) << 8 * bit;
     for (int k = 0; k < s->samples; k++) {
         memset(v, 0, size * sizeof(float));
-        if (sums && k % together == 0) {
+        if (from->sums && k % together == 0) {
             const int outer = s->samples - k < together ? s->samples - k : together;
-            make(sums, (Images){x + k * in, in * s->samples, in, s->steps, outer}, bias, h);
+            make_sums(from->sums, (Images){from->codes + k * in, in * s->samples, in, s->steps, outer}, from->bias, h);
         }
         for (int t = 0; t < s->steps; t++) {
             const size_t image = (size_t)t * s->samples + k;
             uint8_t *out = to->counts ? to->counts + image * size : 0;
             uint8_t *codes = coded ? to->codes + image * places * coded : 0;
-            const float *now = sums ? h + (size_t)(k % together * s->steps + t) * size
-                                    : currents + (constant ? (size_t)k : image) * size;
+            const float *now = from->sums ? h + (size_t)(k % together * s->steps + t) * size
+                                          : from->currents + (from->constant ? (size_t)k : image) * size;
             counts->steps[t] += fire_as(n, now, v, to->add ? to->add + image * size : 0, out, codes, s->bits_out,
-                                        &tallies, counts, spread, (int)size);
+                                        &tallies, counts, SPREADS, (int)size);
         }
     }
     empty(&tallies, counts, (int)size);
     free(v), free(bytes);
     return 0;
-}
-
-/* Convolution of codes, and neurons over all steps. 0, or 1 if there is no memory. */
-int convolve_and_fire(const Shape *s, const Neuron *n, const uint8_t *x, const float *weight, const float *bias,
-                      const Output *to, const Counts *counts) {
-    Sums sums;
-    const int bad = sums_of(s, weight, &sums) || run(s, n, x, &sums, bias, 0, 0, to, counts);
-    free_sums(&sums);
-    return bad;
-}
-
-/* Neurons of currents (T or 1, N, rows, columns, outputs); of one step only, they are those of all. */
-int fire_all(const Shape *s, const Neuron *n, const float *currents, int32_t constant, const Output *to,
-             const Counts *counts) {
-    return run(s, n, 0, 0, 0, currents, constant, to, counts);
-}
-
-/* Convolution without bias of every image and step into `y` (T, N, rows, columns, outputs). */
-int convolve(const Shape *s, const uint8_t *x, const float *weight, float *y) {
-    const size_t in = (size_t)s->height * s->width * groups_of(s->channels, s->bits);
-    Sums sums;
-    const int bad = sums_of(s, weight, &sums);
-    if (!bad) make(&sums, (Images){x, in, 0, s->steps * s->samples, 1}, 0, y);
-    free_sums(&sums);
-    return bad;
-}
-
-/* Sums over the image: (T, N, places, channels) to (T, N, channels). */
-void pool(const uint8_t *x, int32_t images, int32_t places, int32_t channels, float *out) {
-    for (int k = 0; k < images; k++, out += channels) {
-        memset(out, 0, channels * sizeof(float));
-        for (int p = 0; p < places; p++, x += channels)
-            for (int c = 0; c < channels; c++) out[c] += x[c];
-    }
 }

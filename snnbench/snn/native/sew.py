@@ -1,14 +1,16 @@
 """SEW-ResNet by table lookup."""
 
+import ctypes
 import math
 from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
-from torch import nn
+import torch.nn.functional as F
 
-from snnbench.snn.layers import ConvNorm
-from snnbench.snn.native.calibration import Calibration
-from snnbench.snn.native.library import Counts, Neuron, Output, Shape, library
+from snnbench.snn.layers import SPARE, ConvNorm, Readout
+from snnbench.snn.native.library import Found, Inputs, Layer, Network, Neuron, Norm, Shape, library
 from snnbench.snn.neuron import NeuronConfig
 from snnbench.snn.sew_resnet import Block, SEWResNet
 from snnbench.snn.tally import Tally
@@ -45,158 +47,165 @@ def forward(network: SEWResNet, x: torch.Tensor, tally: Tally | None = None) -> 
     torch.Tensor
         Logits (T, N, K).
     """
-    return _Pass(network, tally).run(x)
+    found, frames, steps = library(), x.ndim == 5, network.config.steps
+    assert found is not None
+    if network not in _KNOWN:
+        _KNOWN[network] = _Plan(network)
+    plan, calibrate = _KNOWN[network], network.stem.mode == "calibrate"
+    if not calibrate:
+        plan.take()
+    x = x.movedim(-3, -1).contiguous()
+    samples, (height, width, _) = x.shape[-4], x.shape[-3:]
+    layers, fc = plan.layers(height, width, calibrate), network.readout.fc
+    spikes = torch.zeros(len(layers), steps, dtype=torch.int64)
+    operations = torch.zeros(2, dtype=torch.float64)
+    sums, silent = torch.empty(steps, samples, fc.in_features), torch.empty(samples, dtype=torch.bool)
+    found.run_network(
+        Network(layers, len(layers), samples, frames, calibrate, fc.out_features, fc.weight.data_ptr()),
+        _constants(network.config.neuron),
+        x.data_ptr(),
+        Found(*_pointers(spikes, operations, sums, silent)),
+    )
+    if calibrate:
+        plan.give()
+    if tally is not None:
+        tally.silent = silent
+        tally.operated(*operations.tolist())
+        for part, layer, counted in zip(plan.parts, layers, spikes.double(), strict=True):
+            tally.fired(part.name, counted, layer.shape.rows * layer.shape.columns * layer.shape.outputs)
+    area = layers[-1].shape.rows * layers[-1].shape.columns
+    return network.readout.answer(sums, area) if calibrate else _answer(found, network.readout, sums, area)
 
 
-@dataclass
-class _Spikes:
-    """Counts of spikes, for the layers that follow and for the tally.
+def _answer(found: ctypes.CDLL, readout: Readout, sums: torch.Tensor, area: int) -> torch.Tensor:
+    """As ``readout.answer`` in mode "folded", without 20 operations on tiny tensors."""
+    fc, largest = readout.fc, readout.largest
+    assert largest is not None
+    weight, bias = torch.empty(fc.in_features, fc.out_features), torch.empty(fc.out_features)
+    arriving = Inputs(fc.out_features, fc.in_features, 1, 0, SPARE, largest * area, 1.0)
+    scaled = fc.weight / area
+    found.on_grid(arriving, scaled.data_ptr(), None, *_pointers(fc.bias, weight), None, bias.data_ptr(), None)
+    return F.linear(sums, weight.t(), bias)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A connection with its neurons.
 
     Attributes
     ----------
-    size
-        (H, W, C).
-    counts
-        (T, N, H, W, C) bytes, where they are needed.
-    codes
-        (T, N, H, W, G) the same, several channels in a byte.
-    bits
-        Of a count in the codes; 0 without codes.
-    ones, others
-        (C, H, W) how often a count was 1, and how often more.
+    name
+        Of the neurons.
+    connection
+        Before them.
+    source, add
+        Numbers of the parts whose spikes arrive, and are added to its own; -1 for images, and for none.
+    most
+        The largest count that leaves it for another connection; 0 if none does.
+    counted
+        Whether counts are needed for something else.
     """
 
-    size: tuple[int, ...]
-    counts: torch.Tensor | None
-    codes: torch.Tensor | None
-    bits: int
-    ones: torch.Tensor
-    others: torch.Tensor | None = None
+    name: str
+    connection: ConvNorm
+    source: int
+    add: int = -1
+    most: int = 0
+    counted: bool = True
 
 
-class _Pass:
-    def __init__(self, network: SEWResNet, tally: Tally | None) -> None:
-        found = library()
-        assert found is not None
-        self.library, self.network, self.tally = found, network, tally
-        self.steps, self.neuron = network.config.steps, _constants(network.config.neuron)
-
-    def run(self, x: torch.Tensor) -> torch.Tensor:
-        stem, frames = self.network.stem, x.ndim == 5
-        flat = x.flatten(0, 1) if frames else x
-        if self.tally is not None:
-            self.tally.connection(stem.conv, flat, analog=not frames)
-        if stem.mode == "calibrate":
-            calibration = Calibration(self.library, stem)
-            y = calibration.finish(self._images(flat, stem, calibration.by_tap))
-        else:
-            weight, bias = stem.folded
-            y = self._images(flat, stem, _taps(weight), bias)
-        spikes = self._fire("stem", y.view(-1, x.shape[-4], *y.shape[1:]), most=1)
-        most = 1
-        for block in self.network.blocks:
-            assert isinstance(block, Block)
-            inner = self._layer(f"{block.name}.neuron1", block.conv1, spikes, most=1, counted=False)
-            through = spikes
-            if block.shortcut is not None:
-                through = self._layer(f"{block.name}.shortcut", block.shortcut, spikes)
-            most = block.most(most)
-            last = block is self.network.blocks[-1]
-            spikes = self._layer(f"{block.name}.neuron2", block.conv2, inner, through, 0 if last else most)
-        assert spikes.counts is not None
-        steps, samples, rows, columns, channels = spikes.counts.shape
-        sums = torch.empty(steps, samples, channels)
-        self.library.pool(spikes.counts.data_ptr(), steps * samples, rows * columns, channels, sums.data_ptr())
-        return self.network.readout.answer(sums, rows * columns, self.tally)
-
-    def _images(
-        self, x: torch.Tensor, stem: ConvNorm, weight: torch.Tensor, bias: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Sums (N, H, W, C) of images (N, C', H', W')."""
-        x, conv = x.permute(0, 2, 3, 1).contiguous(), stem.conv
-        samples, height, width, channels = x.shape
-        kernel, stride, padding = _geometry(conv)
-        rows, columns = ((side + 2 * padding - kernel) // stride + 1 for side in (height, width))
-        size = (rows, columns, conv.out_channels)
-        shape = Shape(1, samples, height, width, channels, 0, kernel, stride, padding, *size, 0)
-        y = torch.empty(samples, *size)
-        bias_at = None if bias is None else bias.data_ptr()
-        self.library.convolve_images(shape, x.data_ptr(), weight.data_ptr(), bias_at, y.data_ptr())
-        return y
-
-    def _layer(
-        self,
-        name: str,
-        connection: ConvNorm,
-        x: _Spikes,
-        add: _Spikes | None = None,
-        most: int = 0,
-        counted: bool = True,
-    ) -> _Spikes:
-        """A convolution with its neurons; `most` is the largest count that leaves it for another convolution."""
-        conv = connection.conv
-        if self.tally is not None:
-            self.tally.arrived(conv, x.ones, x.others)
-        assert x.codes is not None
-        samples, (height, width, channels) = x.codes.shape[1], x.size
-        kernel, stride, padding = _geometry(conv)
-        rows, columns = ((side + 2 * padding - kernel) // stride + 1 for side in (height, width))
-        size = (rows, columns, conv.out_channels)
-        shape = Shape(self.steps, samples, height, width, channels, x.bits, kernel, stride, padding, *size, _bits(most))
-        if connection.mode == "calibrate":
-            y = torch.empty(self.steps, samples, *size)
-            calibration = Calibration(self.library, connection)
-            self.library.convolve(shape, x.codes.data_ptr(), calibration.by_tap.data_ptr(), y.data_ptr())
-            return self._fire(name, calibration.finish(y), add, most, counted)
-        folded, bias = connection.folded
-        weight = _taps(folded)
-        found = _Room(self.steps, samples, size, add, most, counted)
-        self.library.convolve_and_fire(
-            shape, self.neuron, x.codes.data_ptr(), weight.data_ptr(), bias.data_ptr(), found.output, found.counters
-        )
-        return found.spikes(name, self.tally)
-
-    def _fire(
-        self, name: str, currents: torch.Tensor, add: _Spikes | None = None, most: int = 0, counted: bool = True
-    ) -> _Spikes:
-        """Neurons of currents (T, N, H, W, C), or (1, N, H, W, C) at every step."""
-        samples, *size = currents.shape[1:]
-        shape = Shape(self.steps, samples, 0, 0, 0, 1, 0, 0, 0, *size, _bits(most))
-        found = _Room(self.steps, samples, tuple(size), add, most, counted)
-        constant = int(len(currents) == 1 < self.steps)
-        self.library.fire_all(shape, self.neuron, currents.data_ptr(), constant, found.output, found.counters)
-        return found.spikes(name, self.tally)
+def _parts(network: SEWResNet) -> list[_Part]:
+    parts, most = [_Part("stem", network.stem, -1, most=1)], 1
+    for block in network.blocks:
+        assert isinstance(block, Block)
+        source = through = len(parts) - 1
+        inner = len(parts)
+        parts.append(_Part(f"{block.name}.neuron1", block.conv1, source, most=1, counted=False))
+        if block.shortcut is not None:
+            through = len(parts)
+            parts.append(_Part(f"{block.name}.shortcut", block.shortcut, source))
+        most = block.most(most)
+        leaves = 0 if block is network.blocks[-1] else most
+        parts.append(_Part(f"{block.name}.neuron2", block.conv2, inner, through, leaves))
+    return parts
 
 
-class _Room:
-    """Where a layer writes; it keeps what the pointers point to."""
+class _Plan:
+    """How one network is run: its parts, and weights with normalisation folded in, in the two layouts that are needed.
 
-    def __init__(
-        self, steps: int, samples: int, size: tuple[int, ...], add: _Spikes | None, most: int, counted: bool
-    ) -> None:
-        self.bits, self.size = _bits(most), size
-        self.counts = torch.empty(steps, samples, *size, dtype=torch.uint8) if counted else None
-        groups = -(-size[-1] * self.bits // 8)
-        self.codes = torch.empty(steps, samples, *size[:-1], groups, dtype=torch.uint8) if self.bits else None
-        self.steps = torch.zeros(steps, dtype=torch.int64)
-        self.maps = torch.zeros(3 if add is not None and most else 1, *size, dtype=torch.int32)
-        self.add = add
-        written = (None if add is None else add.counts, self.counts, self.codes)
-        self.output = Output(*(None if t is None else t.data_ptr() for t in written))
-        self.counters = Counts(self.steps.data_ptr(), *(m.data_ptr() for m in self.maps))
+    The functions in C write these weights when normalisation is calibrated, and read them from then on.
+    """
 
-    def spikes(self, name: str, tally: Tally | None) -> _Spikes:
-        """What was written there, told to the tally."""
-        if tally is not None:
-            tally.fired(name, self.steps.double(), self.maps[0].numel())
-        maps = self.maps.permute(0, 3, 1, 2).double()
-        ones, others = (maps[0], None) if len(maps) == 1 else (maps[1], maps[2])
-        return _Spikes(self.size, self.counts, self.codes, self.bits, ones, others)
+    def __init__(self, network: SEWResNet) -> None:
+        self.parts, self._steps = _parts(network), network.config.steps
+        self._by_tap, self._channels_last, self._biases, self._norms = [], [], [], []
+        self._layers: dict[tuple[int, int], ctypes.Array[Layer]] = {}
+        for part in self.parts:
+            outputs, channels, kernel, _ = part.connection.conv.weight.shape
+            self._by_tap.append(torch.empty(kernel, kernel, channels, outputs))
+            last = torch.empty(outputs, channels, kernel, kernel, memory_format=torch.channels_last)
+            self._channels_last.append(last)
+            self._biases.append(torch.empty(outputs))
+            self._norms.append(torch.empty(3, outputs))  # units, scale, shift
+
+    def take(self) -> None:
+        """Weights and biases of the network, if they are others."""
+        for part, by_tap, last, own in zip(self.parts, self._by_tap, self._channels_last, self._biases, strict=True):
+            weight, bias = part.connection.folded
+            if weight is not last:
+                by_tap.copy_(weight.permute(2, 3, 1, 0))
+                own.copy_(bias)
+
+    def give(self) -> None:
+        """Weights and biases to the network."""
+        for part, weight, bias in zip(self.parts, self._channels_last, self._biases, strict=True):
+            part.connection.take(weight, bias)
+
+    def layers(self, height: int, width: int, calibrate: bool) -> "ctypes.Array[Layer]":
+        """For inputs of this size; their tensors may be others than the last time."""
+        known = self._layers.get((height, width))
+        if known is None:
+            known = self._layers[height, width] = self._made(height, width)
+        for layer, part in zip(known, self.parts, strict=True):
+            layer.raw = part.connection.conv.weight.data_ptr()
+            if calibrate:
+                norm, to = part.connection.norm, layer.norm
+                to.gain, to.offset = _pointers(norm.weight, norm.bias)
+                to.mean, to.variance = _pointers(norm.running_mean, norm.running_var)
+        return known
+
+    def _made(self, height: int, width: int) -> "ctypes.Array[Layer]":
+        layers = (Layer * len(self.parts))()
+        for k, part in enumerate(self.parts):
+            conv, inputs = part.connection.conv, part.connection.inputs
+            assert inputs is not None
+            before = None if part.source < 0 else layers[part.source].shape
+            rows, columns = (height, width) if before is None else (before.rows, before.columns)
+            kernel, stride, padding = conv.kernel_size[0], conv.stride[0], int(conv.padding[0])
+            after = ((side + 2 * padding - kernel) // stride + 1 for side in (rows, columns))
+            bits = 0 if before is None else before.bits_out
+            outputs, channels = conv.out_channels, conv.in_channels
+            geometry = (rows, columns, channels, bits, kernel, stride, padding, *after, outputs, _bits(part.most))
+            units, scale, shift = self._norms[k]
+            norm = Norm(None, None, units.data_ptr(), part.connection.norm.eps, None, None, *_pointers(scale, shift))
+            layers[k] = Layer(
+                Shape(self._steps, 0, *geometry),
+                part.source,
+                part.add,
+                part.counted,
+                Inputs(outputs, channels, kernel**2, inputs.signed, 0, inputs.largest, inputs.step),
+                None,
+                *_pointers(self._by_tap[k], self._biases[k], self._channels_last[k]),
+                norm,
+            )
+        return layers
 
 
-def _geometry(conv: nn.Conv2d) -> tuple[int, int, int]:
-    """Kernel, stride and padding, of a square."""
-    return conv.kernel_size[0], conv.stride[0], int(conv.padding[0])
+_KNOWN: "WeakKeyDictionary[SEWResNet, _Plan]" = WeakKeyDictionary()
+
+
+def _pointers(*tensors: Any) -> list[int]:
+    return [tensor.data_ptr() for tensor in tensors]
 
 
 def _constants(config: NeuronConfig) -> Neuron:
@@ -206,11 +215,6 @@ def _constants(config: NeuronConfig) -> Neuron:
 def _bits(most: int) -> int:
     """1, 2 or 4, enough for a count; 0 for none."""
     return next(bits for bits in (0, 1, 2, 4) if most < 2**bits)
-
-
-def _taps(weight: torch.Tensor) -> torch.Tensor:
-    """(O, C, K, K) to (K, K, C, O)."""
-    return weight.permute(2, 3, 1, 0).contiguous()
 
 
 def _power_of_two(value: float) -> bool:
