@@ -40,6 +40,13 @@ from snnbench.snn.weights import Codec, box_radius
 from snnbench.space import RealVector, SearchSpace
 
 
+def require_calibration(problem: Problem, data: DataSet) -> None:
+    """Fail if the search split has fewer samples than normalisation is to be re-estimated on: `UsageError`."""
+    wanted, there = problem.parameters.calibration, data.size("search")
+    if wanted > there:
+        raise UsageError(f"{problem.name}: calibration={wanted:,}, but the search split has {there:,} samples")
+
+
 class SEWProblem(Problem):
     """Base of the `sew-*` family: x is every trainable weight of a SEW-ResNet.
 
@@ -54,6 +61,7 @@ class SEWProblem(Problem):
     }
     optional_constraints = CONSTRAINTS
     differentiable = True
+    strategies = ("convolution", "lookup")
     parameters: SEWParameters
     target_name: ClassVar[str]
     source_name: ClassVar[str]
@@ -101,6 +109,7 @@ class SEWProblem(Problem):
     def prepare(self) -> None:
         """Load the data, train or load the members, fix the box."""
         task = self._task(download=True)
+        require_calibration(self, task.target)
         folder = self.context.cache_dir / "checkpoints" / self.name
         members, self._checkpoints = make_members(task, folder, self.context.device, self.context.progress)
         self.target = task.target

@@ -14,7 +14,7 @@ import torch
 
 from snnbench.parameters import param
 from snnbench.problem import Context, Estimate, Problem, Split
-from snnbench.problems.sew import SEWCifar10, SEWCifar100, SEWDigits, SEWProblem
+from snnbench.problems.sew import SEWCifar10, SEWCifar100, SEWDigits, SEWProblem, require_calibration
 from snnbench.problems.sew_parameters import SEWCifarParameters, SEWParameters
 from snnbench.problems.standard import CONSTRAINTS, OBJECTIVES, how_measured, samples_of
 from snnbench.snn.sew_resnet import SEWResNet, layer_names
@@ -47,6 +47,7 @@ class SoupProblem(Problem):
     objectives = OBJECTIVES
     optional_constraints = CONSTRAINTS
     default_budget = 800
+    strategies = SEWProblem.strategies
     parameters: SEWParameters
     sew_class: ClassVar[type[SEWProblem]]
 
@@ -81,6 +82,7 @@ class SoupProblem(Problem):
     def prepare(self) -> None:
         """Load the data, train or load the members of the `sew-*` problem."""
         self.task = self._sew._task(download=True)  # the same task: nothing is trained twice
+        require_calibration(self, self.task.target)
         folder = self.context.cache_dir / "checkpoints" / self._sew.name
         members, self._checkpoints = make_members(self.task, folder, self.context.device, self.context.progress)
         self._codec = SoupCodec(members, tuple(self.layers.values()))
@@ -88,6 +90,11 @@ class SoupProblem(Problem):
         calibration = self._samples["search"][0][: self.parameters.calibration]
         self._evaluator = self._sew._make_evaluator(self.task.target, self._codec, calibration)
         self._lines = {}
+
+    @property
+    def strategy(self) -> str:
+        """``convolution`` or ``lookup`` (`snnbench.snn.native`)."""
+        return self._evaluator.strategy
 
     def initial(self, n: int) -> torch.Tensor:
         """Each member alone, then the plain average of all: the first n of (M + 1, d)."""

@@ -108,6 +108,7 @@ class ThresholdProblem(Problem):
     }
     optional_constraints = CONSTRAINTS
     default_budget = 500
+    strategies = ("convolution", "events")
     parameters: ThresholdParameters
     data_name: ClassVar[str]
     augmentation: ClassVar[AugmentationRecipe] = AugmentationRecipe()

@@ -141,6 +141,8 @@ class Problem(ABC):
     requires: ClassVar[tuple[str, ...]] = ()
     extra: ClassVar[str] = ""
     noisy: ClassVar[bool] = False
+    strategies: ClassVar[tuple[str, ...]] = ()
+    """Ways to run its networks that `Context.strategy` chooses from, if there are several."""
     differentiable: ClassVar[bool] = False
     Parameters: ClassVar[type] = NoParameters
 
@@ -249,7 +251,7 @@ class Problem(ABC):
 
     @property
     def strategy(self) -> str | None:
-        """How networks were run, for the record, of problems that know several ways (`Context.strategy`)."""
+        """How networks were run, for the record, of problems that know several ways (`strategies`)."""
         return None
 
     @property

@@ -1,6 +1,7 @@
 """``snnbench export``: recorded runs for other tools."""
 
 import argparse
+import sys
 from pathlib import Path
 
 FORMATS = ("ioh", "optuna", "csv")
@@ -26,8 +27,12 @@ def _run(args: argparse.Namespace) -> int:
     from snnbench.report.exports import ioh, journal, tidy
     from snnbench.report.exports.source import chosen
     from snnbench.stats.results import load_results
+    from snnbench.stats.selection import unfinished
 
-    runs = chosen(load_results(args.directory), args.where)
+    results = load_results(args.directory)
+    runs = chosen(results, args.where)
+    for note in unfinished(results):
+        print(f"* {note}", file=sys.stderr)
     writer = {"ioh": ioh.export, "optuna": journal.export, "csv": tidy.export}[args.to]
     count = writer(runs, args.out)
     print(f"{args.out}: {len(runs)} runs, {count:,} evaluations")

@@ -71,6 +71,7 @@ def dry_run(plans: "Sequence[RunPlan]", out: Path, args: argparse.Namespace) -> 
     """What there is to do, by problem, and what it costs."""
     from snnbench.experiment.matrix import survey
     from snnbench.experiment.plan import build_problem
+    from snnbench.experiment.plan import estimate as estimated
     from snnbench.registry import display_name
     from snnbench.report.matrix import counts_text
     from snnbench.report.text import duration, table
@@ -81,7 +82,7 @@ def dry_run(plans: "Sequence[RunPlan]", out: Path, args: argparse.Namespace) -> 
     for name in dict.fromkeys((c.plan.problem, c.plan.problem_settings) for c in cells):
         mine = [c for c in cells if (c.plan.problem, c.plan.problem_settings) == name]
         left = [c for c in mine if c.state != "complete"]
-        estimate = build_problem(mine[0].plan, folders).estimate()
+        estimate = estimated(build_problem(mine[0].plan, folders))
         seconds = estimate.evaluation * sum(c.plan.budget for c in left) + estimate.preparation * bool(left)
         total += seconds
         budgets = "/".join(f"{b:,}" for b in sorted({c.plan.budget for c in mine}))

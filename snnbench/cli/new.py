@@ -43,6 +43,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
 
 def _run(args: argparse.Namespace) -> int:
     from snnbench.errors import UsageError
+    from snnbench.experiment.disk import replacing
 
     module, cls = _names(args.name, args.out)
     if args.out.exists() and not args.out.is_dir():
@@ -64,7 +65,8 @@ def _run(args: argparse.Namespace) -> int:
             raise UsageError(f"{path} exists; give another name or another --out")
     args.out.mkdir(parents=True, exist_ok=True)
     for path, text in files.items():
-        path.write_text(text, encoding="utf-8")
+        with replacing(path) as to:
+            to.write(text.encode())
         print(f"wrote {path}")
     file, test = files
     here = "./" if not file.is_absolute() else ""

@@ -1,6 +1,7 @@
 """``snnbench plot``: pictures of recorded runs."""
 
 import argparse
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,7 +68,10 @@ def _of_runs(args: argparse.Namespace) -> Iterator[tuple[str, "Plot"]]:
 
     results = load_results(args.directory)
     where = [*args.where, *(f"algorithm={names}" for names in args.algo)]
-    runs = select(results, where, args.allow_mixed).runs
+    selection = select(results, where, args.allow_mixed)
+    for note in selection.notes:
+        print(f"* {note}", file=sys.stderr)
+    runs = selection.runs
     highlight = _known(_names(args.highlight), sorted(runs["algorithm"].unique()))
     kinds = _kinds(args.kind)
     tasks = [(str(task), rows) for task, rows in runs.groupby("task", sort=True)]

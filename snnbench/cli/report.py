@@ -33,7 +33,10 @@ def _run(args: argparse.Namespace) -> int:
     if (args.directory / "run.json").is_file():
         html = run_page(args.directory)
     else:
-        html = runs_page(selected(args, "Report", alone=True))
+        board = selected(args, "Report", alone=True)
+        for note in board.ranking.notes:
+            print(f"* {note}")
+        html = runs_page(board)
     out.parent.mkdir(parents=True, exist_ok=True)
     data = html.encode("utf-8", "replace")
     with replacing(out) as file:

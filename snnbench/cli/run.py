@@ -118,17 +118,20 @@ def _one(
     plan: "RunPlan", problem: "Problem", args: argparse.Namespace, folders: "Context", display: object
 ) -> "RunResult":
     from snnbench.experiment.loop import run
+    from snnbench.experiment.plan import estimate as estimated
 
     if not args.fresh and (plan.directory(args.out) / "recommendation.json").exists():
         estimate = None  # nothing or nearly nothing is left to do
     else:
-        estimate = problem.estimate()
+        estimate = estimated(problem)
     if estimate is not None:
         display.on_message(_estimate_text(plan, problem, estimate))  # type: ignore[attr-defined]
     return run(plan, args.out, display, folders, fresh=args.fresh)  # type: ignore[arg-type]
 
 
 def _show(result: "RunResult", objectives: list[str], brief: bool) -> None:
+    from snnbench.errors import said
+    from snnbench.experiment.disk import DiskFull
     from snnbench.report import convergence
     from snnbench.report.summary import summary
 
@@ -138,7 +141,11 @@ def _show(result: "RunResult", objectives: list[str], brief: bool) -> None:
             _, best = convergence.best_so_far(result.directory, objectives[0])
             chart = convergence.terminal_plot(best, objectives[0])
             print("\n" + chart if chart else "")
-        drawn = convergence.plot(result)
+        try:
+            drawn = convergence.plot(result)
+        except (OSError, DiskFull) as error:  # the run itself is complete
+            print(f"plot    none: {result.directory} cannot be written to ({said(error)})")
+            drawn = None
         if drawn is not None:
             print(f"plot    {drawn}")
     print(f"record  {result.directory}", flush=True)
@@ -160,6 +167,7 @@ def _estimate_text(plan: "RunPlan", problem: "Problem", estimate: "Estimate") ->
 
 
 def _dry_run(matrix: "list[RunPlan]", problems: "list[Problem]") -> int:
+    from snnbench.experiment.plan import estimate as estimated
     from snnbench.registry import display_name
     from snnbench.report.text import duration, size, table
 
@@ -168,7 +176,7 @@ def _dry_run(matrix: "list[RunPlan]", problems: "list[Problem]") -> int:
     for plan, problem in zip(matrix, problems, strict=True):
         key = (plan.problem, plan.problem_settings, plan.device)
         if key not in estimates:
-            estimates[key] = problem.estimate()
+            estimates[key] = estimated(problem)
             prepared[key] = estimates[key].preparation
         seconds = plan.budget * estimates[key].evaluation
         if plan.time_limit is not None:

@@ -79,7 +79,7 @@ def _against_suite(args: argparse.Namespace) -> int:
     from snnbench.report.matrix import counts_text, grid
 
     suite = load_suite(args.suite)
-    plans, reasons = suite_plans(suite, names(args.algo))
+    plans, reasons = suite_plans(suite, names(args.algo), installed=False)
     cells = survey(plans, args.directory)
     others = set(find_runs(args.directory)) - {cell.directory for cell in cells}
     if args.json:

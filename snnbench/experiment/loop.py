@@ -124,7 +124,9 @@ def _guarded(session: Session) -> RunResult:
     except DiskFull as error:
         kept = f"disk full: {log.stored} evaluations are kept in {record.directory}"
         _note(record, "interrupted", error, "disk full", log)
-        raise SnnbenchError(f"{kept}; free space, then `snnbench resume {record.directory}`") from error
+        begun = (record.directory / "run.json").exists()
+        then = f"`snnbench resume {record.directory}`" if begun else "give the same command again"
+        raise SnnbenchError(f"{kept}; free space, then {then}") from error
     except Interrupted:
         _note(record, "interrupted", None, "interrupted", log)
         raise

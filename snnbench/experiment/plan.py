@@ -1,11 +1,12 @@
 """What is to be run: the matrix of problems, algorithms and seeds, and whether its parts fit together."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from snnbench.experiment import overrides
 from snnbench.experiment.environment import resolve_device
 from snnbench.experiment.overrides import Settings
 from snnbench.parameters import resolve
-from snnbench.problem import Context, Problem
+from snnbench.problem import Context, Estimate, Problem
 
 MOST_WORKERS = 1024
+_NO_MEMORY = ("allocate memory", "out of memory", "verflow")  # what PyTorch says about sizes that no machine has
 
 
 class Unfit(UsageError):
@@ -223,7 +225,33 @@ def build_problem(plan: RunPlan, context: Context | None = None) -> Problem:
     return problem
 
 
-def check(plan: RunPlan, context: Context | None = None) -> Problem:
+def estimate(problem: Problem) -> Estimate:
+    """What evaluations will take.
+
+    Raises
+    ------
+    UsageError
+        If the memory is too small for the problem's networks.
+    """
+    with _in_memory(problem):
+        return problem.estimate()
+
+
+@contextlib.contextmanager
+def _in_memory(problem: Problem) -> Iterator[None]:
+    """Networks that no memory holds are a user's mistake: `UsageError`."""
+    try:
+        yield
+    except (MemoryError, OverflowError, RuntimeError, TypeError) as error:
+        if not isinstance(error, MemoryError) and not any(word in str(error) for word in _NO_MEMORY):
+            raise
+        usual = asdict(type(problem).Parameters())
+        changed = ", ".join(f"{k}={v}" for k, v in asdict(problem.parameters).items() if v != usual[k])
+        text = f"{problem.name}: not enough memory for its networks"
+        raise UsageError(f"{text} with {changed}" if changed else text) from None
+
+
+def check(plan: RunPlan, context: Context | None = None, installed: bool = True) -> Problem:
     """Whether the plan can run at all, before anything is prepared.
 
     Returns
@@ -241,11 +269,16 @@ def check(plan: RunPlan, context: Context | None = None) -> Problem:
     name = registry.display_name("algorithm", plan.algorithm)
     resolve(kind.Parameters, dict(plan.algorithm_settings), name)
     resolve(overrides.EvaluationParameters, dict(plan.evaluation_settings), "evaluation")
-    for needed in (problem, kind):
+    for needed in (problem, kind) if installed else ():
         if missing := registry.missing_modules(needed):
             label = problem.name if needed is problem else name
             raise UsageError(f"{label} needs {' and '.join(missing)}: {registry.advice(needed)}")
-    obstacle = _obstacle(kind.capabilities, problem, plan.asynchronous, plan.penalty)
+    strategy = problem.context.strategy
+    if strategy not in ("auto", *problem.strategies):
+        known = ", ".join(("auto", *problem.strategies))
+        raise UsageError(f"{problem.name} cannot be evaluated by {strategy}; evaluation.strategy takes {known}")
+    with _in_memory(problem):
+        obstacle = _obstacle(kind.capabilities, problem, plan.asynchronous, plan.penalty)
     if obstacle:
         fitting = ", ".join(_fitting(problem, plan.asynchronous)) or "none"
         advice = "; --penalty tells it penalised objectives" if obstacle == NO_CONSTRAINTS else ""

@@ -143,6 +143,7 @@ def suite_plans(
     settings: Sequence[str] = (),
     device: str = "auto",
     context: "Context | None" = None,
+    installed: bool = True,
 ) -> "tuple[list[RunPlan], list[str]]":
     """The runs of a suite, by seed, then problem, then algorithm: after one seed of everything there is a first table.
 
@@ -160,6 +161,8 @@ def suite_plans(
         ``auto``, ``cpu`` or ``cuda:N``.
     context
         Folders of data and caches.
+    installed
+        Whether packages that runs need must be there; not where runs are only looked at.
 
     Returns
     -------
@@ -196,7 +199,7 @@ def suite_plans(
                 penalty=suite.penalty,
             )
             try:
-                check(made[0], context)
+                check(made[0], context, installed)
                 found += made
             except Unfit as error:
                 reasons.append(str(error).partition("; algorithms that fit")[0])

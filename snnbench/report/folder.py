@@ -95,14 +95,18 @@ class GeneratedFolder:
 
 def _write(target: Path, content: bytes | Path) -> None:
     """A whole file or none; one that has this content already is left alone."""
-    temporary = target.with_name(target.name + ".tmp")
-    if isinstance(content, Path):
-        shutil.copyfile(content, temporary)
-    elif target.is_file() and target.read_bytes() == content:
+    if isinstance(content, bytes) and target.is_file() and target.read_bytes() == content:
         return
-    else:
-        temporary.write_bytes(content)
-    os.replace(temporary, target)
+    temporary = target.with_name(target.name + ".tmp")
+    try:
+        if isinstance(content, Path):
+            shutil.copyfile(content, temporary)
+        else:
+            temporary.write_bytes(content)
+        os.replace(temporary, target)
+    except BaseException:  # of a full disk, above all; what is left would be taken for somebody's file
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def _inside(path: str) -> bool:

@@ -52,10 +52,7 @@ def select(results: pd.DataFrame, where: Sequence[str] = (), mixed: bool = False
         If nothing is left; if runs are mixed that must not be silently; if a run is there twice.
     """
     results = filtered(results, where)
-    notes = []
-    unfinished = results[~results["status"].isin(("complete", "failed"))]
-    for status, group in unfinished.groupby("status"):
-        notes.append(f"{len(group)} {status} runs are left out (`snnbench status` lists them)")
+    notes = unfinished(results)
     runs = results[results["status"].isin(("complete", "failed"))].copy()
     references = runs["reference"].astype(bool) if "reference" in runs else pd.Series(False, runs.index)
     runs, gradients = runs[~references].copy(), runs[references & (runs["status"] == "complete")].copy()
@@ -75,6 +72,16 @@ def select(results: pd.DataFrame, where: Sequence[str] = (), mixed: bool = False
         where_told = ", ".join(sorted(runs.loc[runs["penalty"].astype(bool), "task"].unique()))
         notes.append(f"told penalised objectives in the place of constraints on {where_told}: {', '.join(told)}")
     return Selection(runs.sort_values(["task", "algorithm", "seed"]), gradients, notes)
+
+
+def unfinished(results: pd.DataFrame) -> list[str]:
+    """What is said about runs that are neither complete nor failed."""
+    notes = []
+    for status, group in results[~results["status"].isin(("complete", "failed"))].groupby("status"):
+        count = f"{len(group)} {status} {'run is' if len(group) == 1 else 'runs are'} left out"
+        why = f"the first: {group['detail'].iloc[0]}" if status == "unreadable" else "`snnbench status` lists them"
+        notes.append(f"{count} ({why})")
+    return notes
 
 
 def filtered(results: pd.DataFrame, where: Sequence[str]) -> pd.DataFrame:

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from snnbench.experiment import lock
+from snnbench.experiment.disk import DiskFull
 from snnbench.experiment.record import open_run
+from snnbench.report import plots
 
 TOYS = Path(__file__).parents[1] / "experiment" / "toys.py"
 RUN = ("run", "--problem", "snas-digits", "--budget", "6", "--device", "cpu")
@@ -33,7 +35,7 @@ def test_a_complete_run_without_a_file_is_told_by_every_verb(in_process, runs, n
     status = in_process("status", str(runs))
     assert "unreadable" in status.stdout
     assert name in status.stdout
-    assert "1 unreadable runs are left out" in in_process("rank", str(runs)).stdout
+    assert "1 unreadable run is left out" in in_process("rank", str(runs)).stdout
     again = in_process(*RUN, "--algo", "de", "--out", str(runs))
     assert again.returncode == 2
     assert name in again.stderr
@@ -141,3 +143,59 @@ def test_ctrl_c_ends_training(tmp_path):
         assert process.wait(timeout=60) == 130
     assert "Traceback" not in rest
     assert "interrupted" in rest
+
+
+@pytest.mark.parametrize(
+    "arguments", [("plot", "--kind", "final-results", "--out"), ("export", "--to", "csv", "--out"), ("report", "--out")]
+)
+def test_what_is_made_of_the_rest_says_what_is_left_out(in_process, runs, tmp_path, arguments):
+    os.truncate(one(runs, "de") / "run.json", 100)
+    done = in_process(arguments[0], str(runs), *arguments[1:], str(tmp_path / "out.html"))
+    assert done.returncode == 0
+    assert "1 unreadable run is left out (the first: " in done.stdout + done.stderr
+    assert str(one(runs, "de")) in done.stdout + done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix" or not os.geteuid(), reason="root may write anywhere")
+def test_a_complete_run_in_a_read_only_folder_is_shown(in_process, runs):
+    directory = one(runs, "de")
+    (directory / "convergence.png").unlink()
+    directory.chmod(0o500)
+    done = in_process(*RUN, "--algo", "de", "--out", str(runs))
+    directory.chmod(0o700)
+    assert done.returncode == 0
+    assert "plot    none" in done.stdout
+
+
+def test_a_plot_that_cannot_be_written_is_one_line(in_process, runs, monkeypatch):
+    def full(*_):
+        raise DiskFull("no space left")
+
+    monkeypatch.setattr(plots, "save", full)
+    done = in_process(*RUN, "--algo", "de", "--out", str(runs))
+    assert done.returncode == 0
+    assert "plot    none" in done.stdout
+    assert "record  " in done.stdout
+
+
+@pytest.mark.parametrize("setting", ["problem.width=80000000", "problem.width=8000000000000"])
+def test_a_network_that_no_memory_holds_is_one_line(in_process, tmp_path, setting):
+    done = in_process("run", "--problem", "sew-digits", "--algo", "de", "--set", setting, "--dry-run")
+    assert done.returncode == 2
+    assert done.stderr == f"snnbench: sew-digits: not enough memory for its networks with {setting[8:]}\n"
+
+
+def test_a_strategy_that_a_problem_does_not_have(in_process, tmp_path):
+    arguments = ("--budget", "6", "--algo", "de", "--out", str(tmp_path), "--set", "evaluation.strategy=lookup")
+    done = in_process("run", "--problem", "snas-digits", *arguments)
+    assert done.returncode == 2
+    assert done.stderr == ("snnbench: snas-digits cannot be evaluated by lookup; evaluation.strategy takes auto\n")
+
+
+def test_more_calibration_samples_than_there_are(in_process, tmp_path):
+    arguments = ("--budget", "6", "--algo", "de", "--out", str(tmp_path), "--cache-dir", str(tmp_path / "cache"))
+    for problem in ("sew-digits", "soup-digits"):
+        done = in_process("run", "--problem", problem, *arguments, "--set", "problem.calibration=1001")
+        assert done.returncode == 2
+        assert f"{problem}: calibration=1,001, but the search split has 1,000 samples" in done.stderr
+    assert not list(tmp_path.rglob("*.safetensors"))

@@ -129,7 +129,7 @@ def test_an_edited_run_is_left_out_and_said_so(recorded, capsys, how):
             run = recorded(algorithm=name, seed=seed, values=[0.5, 0.4], budget=2)
     damage(run, how)
     assert main(["rank", str(recorded.folder)]) == 0
-    assert "1 unreadable runs are left out" in capsys.readouterr().out
+    assert "1 unreadable run is left out" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("how", ["truncated", "empty"])
