@@ -40,6 +40,13 @@ typedef struct {
 typedef float Eight __attribute__((vector_size(32), aligned(4)));
 typedef int32_t Flags __attribute__((vector_size(32), aligned(4)));
 
+#ifdef __AVX512F__
+#define WIDEST 16 /* floats that one instruction adds */
+#else
+#define WIDEST 8
+#endif
+typedef float Widest __attribute__((vector_size(4 * WIDEST), aligned(4)));
+
 /* A bit for each that is set. */
 INLINE unsigned bits_of(const Flags flags) {
 #ifdef __AVX__

@@ -7,24 +7,26 @@
 
 #include <stdlib.h>
 #include <string.h>
-
-#define BLOCK (320 << 10) /* bytes of weights that stay in the second cache */
+#include <unistd.h>
 
 typedef struct {
     int32_t place, tap;
 } Tap;
 
 struct Rows {
-    int places, outputs, channels, taps, eights; /* 8 * eights outputs are a block */
+    int places, outputs, channels, taps, width; /* outputs of a block */
     int inputs, groups, bits, most;              /* places of the input */
     Tap *around;
     int32_t *ends;     /* of every place's taps in `around` */
-    float *weight;     /* (blocks, taps, channels, 8 * eights) */
+    float *weight;     /* (blocks, taps, channels, width); zeros behind the last output */
     uint16_t *entries; /* for every code, its channels, each as often as its count, 32 places each */
     uint8_t *lengths;
     uint16_t *lists; /* what fires in the images at hand, place by place */
     int32_t *starts; /* where a place's list starts */
 };
+
+/* Outputs of the block that starts with `o`. */
+static int left_of(const Rows *r, const int o) { return r->outputs - o < r->width ? r->outputs - o : r->width; }
 
 static void around(const Shape *s, Rows *r) {
     Tap *to = r->around;
@@ -40,12 +42,22 @@ static void around(const Shape *s, Rows *r) {
         }
 }
 
+/* Bytes of weights that stay in the second cache beside what else is needed: measured with 512 kB and 1 MB of it. */
+static size_t largest_block(void) {
+#ifdef _SC_LEVEL2_CACHE_SIZE
+    const long size = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    if (size > 0) return (size_t)size / 8 * 5;
+#endif
+    return 320 << 10;
+}
+
 static void pack(const Rows *r, const float *weight) {
-    const int width = 8 * r->eights;
     float *to = r->weight;
-    for (int o = 0; o < r->outputs; o += width)
-        for (int k = 0; k < r->taps * r->channels; k++, to += width)
-            memcpy(to, weight + (size_t)k * r->outputs + o, width * sizeof(float));
+    for (int o = 0; o < r->outputs; o += r->width) {
+        const int left = left_of(r, o);
+        for (int k = 0; k < r->taps * r->channels; k++, to += r->width)
+            memcpy(to, weight + (size_t)k * r->outputs + o, left * sizeof(float));
+    }
 }
 
 static void expand(const Rows *r) {
@@ -65,12 +77,13 @@ Rows *rows_of(const Shape *s, const float *weight, const int most) {
     r->places = s->rows * s->columns, r->outputs = s->outputs, r->channels = s->channels;
     r->taps = s->kernel * s->kernel, r->inputs = s->height * s->width, r->bits = s->bits, r->most = most;
     r->groups = groups_of(s->channels, s->bits);
-    const size_t each = (size_t)r->taps * r->channels * 8 * sizeof(float);
-    for (r->eights = 8; r->eights > 1; r->eights /= 2)
-        if (s->outputs % (8 * r->eights) == 0 && (each * r->eights <= BLOCK || r->eights == 2)) break;
+    const size_t rows = (size_t)r->taps * r->channels;
+    const size_t largest = largest_block() / sizeof(float);
+    for (r->width = 64; r->width > WIDEST; r->width /= 2)
+        if (s->outputs % r->width == 0 && (rows * r->width <= largest || r->width == 16)) break;
     r->around = malloc((size_t)r->places * r->taps * sizeof(Tap));
     r->ends = malloc(r->places * sizeof(int32_t));
-    r->weight = malloc(each / 8 * s->outputs);
+    r->weight = calloc((s->outputs + r->width - 1) / r->width * rows * r->width, sizeof(float));
     r->entries = calloc(256 * 32, sizeof(uint16_t));
     r->lengths = malloc(256);
     /* Of a place at most so many; whole vectors are written beyond the end of the last one. */
@@ -115,38 +128,40 @@ static int32_t list_image(const Rows *r, const uint8_t *codes, const int32_t at,
 
 #define EACH(n, i) _Pragma("GCC unroll 8") for (int i = 0; i < n; i++)
 
-/* A block of sums at every place of an image. Few of them are made in several parts, so that none waits for another. */
+/* A block of sums, as `count` vectors, at every place of an image; `left` of them are wanted. Few vectors are made in
+   several parts, so that none waits for another. */
 INLINE void sum_block(const Rows *r, const float *weight, const int32_t *starts, const float *bias, float *to,
-                      const int eights) {
-    const int parts = 8 / eights, width = 8 * eights;
+                      const int left, const int count) {
+    const int parts = 8 / count, width = WIDEST * count;
     const Tap *tap = r->around;
     for (int p = 0; p < r->places; p++, to += r->outputs) {
-        Eight sums[8];
-        EACH(eights, e) sums[e] = bias ? *(const Eight *)(bias + 8 * e) : (Eight){0};
-        EACH(8 - eights, e) sums[eights + e] = (Eight){0};
+        Widest sums[8];
+        EACH(count, e) sums[e] = *(const Widest *)(bias + WIDEST * e);
+        EACH(8 - count, e) sums[count + e] = (Widest){0};
         for (const Tap *end = r->around + r->ends[p]; tap < end; tap++) {
             const float *rows = weight + (size_t)tap->tap * r->channels * width;
             const uint16_t *entry = r->lists + starts[tap->place], *stop = r->lists + starts[tap->place + 1];
             for (; entry + parts <= stop; entry += parts)
                 EACH(parts, k) {
                     const float *row = rows + (size_t)entry[k] * width;
-                    EACH(eights, e) sums[k * eights + e] += *(const Eight *)(row + 8 * e);
+                    EACH(count, e) sums[k * count + e] += *(const Widest *)(row + WIDEST * e);
                 }
             for (; entry < stop; entry++) {
                 const float *row = rows + (size_t)*entry * width;
-                EACH(eights, e) sums[e] += *(const Eight *)(row + 8 * e);
+                EACH(count, e) sums[e] += *(const Widest *)(row + WIDEST * e);
             }
         }
-        EACH(eights, e) {
-            for (int k = 1; k < parts; k++) sums[e] += sums[k * eights + e];
-            *(Eight *)(to + 8 * e) = sums[e];
-        }
+        EACH(count, e) for (int k = 1; k < parts; k++) sums[e] += sums[k * count + e];
+        if (left == width) {
+            EACH(count, e) *(Widest *)(to + WIDEST * e) = sums[e];
+        } else
+            memcpy(to, sums, left * sizeof(float));
     }
 }
 
 void sums_by_rows(const Rows *r, const Images from, const float *bias, float *to) {
-    const int width = 8 * r->eights, all = from.inner * from.outer;
-    const size_t size = (size_t)r->places * r->outputs, block = (size_t)r->taps * r->channels * width;
+    const int all = from.inner * from.outer;
+    const size_t size = (size_t)r->places * r->outputs, block = (size_t)r->taps * r->channels * r->width;
     for (int first = 0; first < all; first += r->most) {
         const int images = all - first < r->most ? all - first : r->most;
         int32_t at = 0;
@@ -155,17 +170,21 @@ void sums_by_rows(const Rows *r, const Images from, const float *bias, float *to
             at = list_image(r, from.codes + k * from.far + t * from.near, at, r->starts + (size_t)i * r->inputs);
         }
         r->starts[(size_t)images * r->inputs] = at;
-        for (int o = 0; o < r->outputs; o += width)
+        for (int o = 0; o < r->outputs; o += r->width) {
+            const float *weight = r->weight + o / r->width * block;
+            const int left = left_of(r, o);
+            float offset[64] = {0};
+            if (bias) memcpy(offset, bias + o, left * sizeof(float));
             for (int i = 0; i < images; i++) {
-                const float *weight = r->weight + o / width * block, *offset = bias ? bias + o : 0;
                 const int32_t *starts = r->starts + (size_t)i * r->inputs;
                 float *out = to + (first + i) * size + o;
-                switch (r->eights) {
-                case 8: sum_block(r, weight, starts, offset, out, 8); break;
-                case 4: sum_block(r, weight, starts, offset, out, 4); break;
-                case 2: sum_block(r, weight, starts, offset, out, 2); break;
-                default: sum_block(r, weight, starts, offset, out, 1);
+                switch (r->width / WIDEST) {
+                case 8: sum_block(r, weight, starts, offset, out, left, 8); break;
+                case 4: sum_block(r, weight, starts, offset, out, left, 4); break;
+                case 2: sum_block(r, weight, starts, offset, out, left, 2); break;
+                default: sum_block(r, weight, starts, offset, out, left, 1);
                 }
             }
+        }
     }
 }
