@@ -5,7 +5,7 @@ lower search objective, then the first. Several objectives: those that no other 
 picked is measured on the test split. The same rule applied to the initial design gives the "start" of a run.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,19 @@ from snnbench.experiment.evaluator import Evaluator
 from snnbench.experiment.incumbent import dominates, violations
 
 Point = dict[str, Any]
+
+
+def violation(found: Mapping[str, Any]) -> float:
+    """By how much what a `Point` says of one split violates constraints: 0 if it is feasible, infinite if unknown.
+
+    Examples
+    --------
+    >>> violation({"error": 0.1}), violation({"error": 0.1, "constraints": [-1.0, 0.25]})
+    (0.0, 0.25)
+    """
+    values = found.get("constraints") or []
+    sound = [float(v) if isinstance(v, int | float) and v == v else np.inf for v in values]
+    return float(sum(max(0.0, v) for v in sound))
 
 
 @dataclass

@@ -10,6 +10,7 @@ from jinja2 import UndefinedError
 from snnbench.errors import RecordError
 from snnbench.experiment.disk import read_json
 from snnbench.experiment.plan import RunPlan
+from snnbench.experiment.recommendation import violation
 from snnbench.experiment.record import RunRecord, open_run
 from snnbench.registry import display_name
 from snnbench.report.chart import chart
@@ -128,6 +129,9 @@ def metric_rows(facts: RunFacts) -> list[tuple[str, bool, list[float | None]]]:
         values = [_scalar(point.get(split, {}).get(name)) for point in points for split in SPLITS]
         if any(v is not None for v in values):
             rows.append((name, name in objectives, values))
+    amounts = [violation(point.get(split, {})) if point else None for point in points for split in SPLITS]
+    if any(amounts):
+        rows.insert(len(objectives), ("constraint violation", False, amounts))
     return rows
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from snnbench.experiment.recommendation import violation
 from snnbench.experiment.record import RunResult
 from snnbench.registry import display_name
 from snnbench.report.text import duration, number, percent, table
@@ -43,6 +44,9 @@ def summary(result: RunResult, objectives: list[str]) -> str:
     if not result.final:
         return "\n".join([*lines, "no candidate could be evaluated: see the failure column of the record"])
     start = result.start[0] if result.start else None
+    amounts = [violation(point["validation"]) for point in result.final]
+    if min(amounts) > 0:
+        lines += [f"no feasible candidate: what follows violates constraints by {number(min(amounts))}", ""]
     if len(objectives) == 1:
         lines += [_objective_table(objectives[0], start, result.final[0]), ""]
         lines += _changes(start, result.final[0])
@@ -58,7 +62,7 @@ def overview(results: list[tuple[RunResult, list[str]]]) -> str:
     for result, objectives in results:
         plan, first = result.plan, (result.final or [{}])[0]
         name = objectives[0]
-        values = [number(first[split][name]) if first else "failed" for split in ("search", "validation", "test")]
+        values = [_value(first, split, name) for split in ("search", "validation", "test")]
         problem, algorithm = display_name("problem", plan.problem), display_name("algorithm", plan.algorithm)
         rows.append(
             [problem, algorithm + "*" * result.reference, str(plan.seed), f"{result.evaluations:,}", name, *values]
@@ -66,6 +70,12 @@ def overview(results: list[tuple[RunResult, list[str]]]) -> str:
     header = ["problem", "algorithm", "seed", "evaluations", "objective", "search", "validation", "test"]
     footnote = f"\n* {REFERENCE}" if any(result.reference for result, _ in results) else ""
     return table(header, rows) + footnote
+
+
+def _value(point: dict[str, Any], split: str, name: str) -> str:
+    if not point:
+        return "failed"
+    return "infeasible" if violation(point[split]) else number(point[split][name])
 
 
 def _objective_table(name: str, start: dict[str, Any] | None, end: dict[str, Any]) -> str:
@@ -105,5 +115,6 @@ def _front(objectives: list[str], points: list[dict[str, Any]], most: int = 15) 
     ordered = sorted(points, key=lambda p: p["validation"][objectives[0]])
     rows = [[str(i + 1), *(number(p["test"][name]) for name in objectives)] for i, p in enumerate(ordered[:most])]
     text = f"{len(points)} candidates, none better than another on validation; on test:\n"
+    text = text if len(points) > 1 else "1 candidate, better than all others on validation; on test:\n"
     text += table(["", *objectives], rows)
     return text + (f"\n... and {len(points) - most} more in recommendation.json" if len(points) > most else "")

@@ -7,6 +7,7 @@ import pandas as pd
 
 from snnbench.errors import RecordError, UsageError
 from snnbench.experiment.disk import read_json
+from snnbench.experiment.recommendation import violation
 from snnbench.stats.curves import Scale, scaled
 from snnbench.stats.runtimes import reference_scale
 
@@ -26,8 +27,9 @@ def recommended(row: pd.Series, scale: Scale, split: str = "test") -> np.ndarray
     Returns
     -------
     numpy.ndarray
-        (k, m) float64, 0 ideal and 1 worst in every objective; candidates without finite values left out, and so
-        are those that others of the set dominate on this split. (0, m) for a failed run.
+        (k, m) float64, 0 ideal and 1 worst in every objective. Candidates that violate a constraint on this split or
+        have no finite values are left out, and so are those that others of the set dominate there. (0, m) for a failed
+        run.
     """
     import moocore
 
@@ -37,7 +39,8 @@ def recommended(row: pd.Series, scale: Scale, split: str = "test") -> np.ndarray
     path = Path(row["run"]) / "recommendation.json"
     final = read_json(path, "start again with --fresh").get("final") or []
     try:
-        points = np.array([[_number(point[split].get(name)) for name in names] for point in final])
+        feasible = [point[split] for point in final if not violation(point[split])]
+        points = np.array([[_number(found.get(name)) for name in names] for found in feasible])
     except (AttributeError, KeyError, TypeError):
         raise RecordError(f"{path} holds no objectives on the {split} split; start again with --fresh") from None
     if not len(points):

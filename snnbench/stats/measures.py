@@ -13,7 +13,7 @@ from snnbench.stats.references import ReferenceFront, front_of
 from snnbench.stats.runtimes import hitting_times, reference_scale
 
 MEASURES: dict[str, str] = {
-    "test": "first objective of the recommendation on the test split",
+    "test": "first objective of the recommendation on the test split, infinite if that violates a constraint",
     "search": "best feasible value of the first objective during the search",
     "anytime": "mean over the budget of the distance from the ideal so far, from 0 (ideal) to 1 (worst)",
     "ecdf": "1 - area under the run's ECDF of evaluations to reach frozen targets, from 0 to 1",
@@ -68,6 +68,10 @@ def remarks(runs: pd.DataFrame, measure: str, known: Sequence[ReferenceFront] = 
         return [f"{text} (--write-fronts freezes them)"] if loose else []
     if measure in ("test", "search") and runs["objectives"].str.contains(",").any():
         return ["only the first of several objectives counts; --measure hypervolume or igd+ judges whole sets"]
+    without = int(((runs["status"] == "complete") & np.isinf(runs["test"])).sum())
+    if measure == "test" and without:
+        found = "1 run has" if without == 1 else f"{without} runs have"
+        return [f"{found} nothing feasible to recommend on the test split: infinitely bad"]
     depending = depends_on_budget(runs)
     if measure in ("anytime", "ecdf") and depending:
         return [f"{', '.join(depending)}: depends on the budget; a run with a smaller one is no part of this one"]

@@ -12,6 +12,7 @@ from snnbench.data.folders import default_cache
 from snnbench.errors import RecordError, SnnbenchError
 from snnbench.experiment.disk import read_json
 from snnbench.experiment.packing import archives, unpacked
+from snnbench.experiment.recommendation import violation
 from snnbench.experiment.record import RunRecord, find_runs, open_run
 from snnbench.registry import display_name
 
@@ -64,7 +65,8 @@ def load_results(folder: Path | str) -> pd.DataFrame:
         from, "" if none), ``seconds`` of search,
         ``ideal`` and ``worst`` value of the first objective as frozen with the problem's version;
         ``search``, ``validation`` and ``test``: the first objective of the recommendation on each split, infinite
-        if the run failed or found nothing, NaN while it is not complete; and ``test.<metric>`` for every scalar metric.
+        if the run failed, found nothing, or nothing that satisfies the constraints there, and NaN while it is not
+        complete; and ``test.<metric>`` for every scalar metric.
 
     Raises
     ------
@@ -169,7 +171,10 @@ def _outcome(record: RunRecord, objective: str) -> dict[str, Any]:
     if not final:
         return dict.fromkeys(SPLITS, np.inf)
     first = final[0]
-    row = {split: _finite(first.get(split, {}).get(objective)) for split in SPLITS}
+    row = {}
+    for split in SPLITS:
+        found = first.get(split, {})
+        row[split] = np.inf if violation(found) else _finite(found.get(objective))
     for name, value in first.get("test", {}).items():
         if isinstance(value, int | float) and not isinstance(value, bool):
             row[f"test.{name}"] = float(value)

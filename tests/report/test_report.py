@@ -28,6 +28,15 @@ def result(tmp_path):
     return RunResult(tmp_path, plan, "budget", 200, [start], [final], {"search": 10.0})
 
 
+def test_summary_says_that_nothing_feasible_was_found(result):
+    assert "no feasible" not in summary(result, ["error"])
+    result.final[0]["validation"]["constraints"] = [-1.0, 0.25]
+    result.final[0]["test"]["constraints"] = [-1.0, 0.5]
+    lines = summary(result, ["error"]).splitlines()
+    assert "no feasible candidate: what follows violates constraints by 0.25" in lines
+    assert "infeasible" in overview([(result, ["error"])])
+
+
 def test_summary_shows_every_split_before_and_after(result):
     shown = summary(result, ["error"])
     assert "200 evaluations in 10 s (20/s)" in shown

@@ -89,3 +89,16 @@ def test_frozen_fronts_keep_their_values_when_runs_are_added(recorded, runs, tmp
         path.write_text(text)
         assert main(["rank", str(recorded.folder), "--measure", "igd+", "--fronts", str(path)]) == 2
         assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_what_violates_a_constraint_is_in_no_set(recorded):
+    run = recorded(objectives=("error", "energy"), values=np.ones((3, 2)), final=[[0.1, 0.9], [0.5, 0.5], [0.9, 0.1]])
+    path = run / "recommendation.json"
+    content = json.loads(path.read_text())
+    content["final"][0]["test"]["constraints"] = [-1.0, 0.01]
+    content["final"][1]["test"]["constraints"] = [0.0, -1.0]
+    path.write_text(json.dumps(content))
+    (found,) = fronts(load_results(recorded.folder))
+    assert found.tolist() == [[0.5, 0.5], [0.9, 0.1]]
+    (elsewhere,) = fronts(load_results(recorded.folder), "search")
+    assert len(elsewhere) == 3

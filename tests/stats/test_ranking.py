@@ -1,12 +1,16 @@
 """Ranks from tables of results: what they must say, and what must not change them."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from snnbench.errors import UsageError
 from snnbench.report.ranking import content, shown
+from snnbench.stats.measures import remarks
 from snnbench.stats.ranking import rank
+from snnbench.stats.results import load_results
 
 QUALITY = {"good": 0.0, "fair": 0.1, "poor": 0.3}
 
@@ -41,6 +45,21 @@ def results(problems=8, seeds=10, quality=QUALITY, noise=0.02, **changes):
 
 def ranks(ranking):
     return {s.algorithm: s.rank for s in ranking.standings}
+
+
+def test_a_recommendation_that_violates_a_constraint_is_infinitely_bad(recorded):
+    """However small its error: it is no solution."""
+    for seed, (error, constraint) in enumerate([(0.1, 0.2), (0.3, 0.0), (0.2, None), (0.4, -1.0)]):
+        run = recorded(seed=seed, final=[[error]])
+        path = run / "recommendation.json"
+        found = json.loads(path.read_text())
+        found["final"][0]["test"]["constraints"] = [-0.5, constraint]
+        path.write_text(json.dumps(found))
+    runs = load_results(recorded.folder).sort_values("seed")
+    assert runs["test"].tolist() == [np.inf, 0.3, np.inf, 0.4]
+    assert runs["search"].tolist() == [0.1, 0.3, 0.2, 0.4]
+    assert remarks(runs, "test") == ["2 runs have nothing feasible to recommend on the test split: infinitely bad"]
+    assert remarks(runs[1:2], "test") == []
 
 
 def test_clear_differences_are_found():
