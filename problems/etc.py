@@ -35,8 +35,8 @@ from snnbench.problems.standard import (
     stacked,
 )
 from snnbench.snn.candidate import Preprocessing, fit, fold, run, seconds, seeded
+from snnbench.snn.metrics import summarise
 from snnbench.snn.neuron import NeuronConfig
-from snnbench.snn.population import summarise
 from snnbench.snn.sew_resnet import SEWConfig, SEWResNet
 from snnbench.snn.tally import Tally, dense_operations
 from snnbench.snn.temporal_consistency import etc_loss
@@ -219,6 +219,7 @@ class ETCProblem(Problem):
 
     def estimate(self) -> Estimate:
         """Timed on a few samples in the released setting with the mean number of steps, and extrapolated."""
+        _ = self.space  # which says what is wrong with max_steps
         data = data_to_time(self.data_name, self.context)
         p = self.parameters
         probe = type(self)(p, self.selected, self.context)
@@ -283,7 +284,12 @@ class ETCProblem(Problem):
             blocks = parse_blocks(p.network, info.shape[1], f"{self.name}: network")
             build = partial(SEWResNet, SEWConfig(blocks, p.width, info.shape[0], info.classes, steps, neuron))
         else:
-            build = partial(VGGSNN, VGGSNNConfig(p.network, info.shape[0], info.shape[1], info.classes, neuron))
+            config = VGGSNNConfig(p.network, info.shape[0], info.shape[1], info.classes, neuron)
+            try:
+                config.layers()
+            except UsageError as error:
+                raise UsageError(f"{self.name}: network: {error}") from None
+            build = partial(VGGSNN, config)
         return seeded(build, 1_000_003 * p.instance)
 
     def _input(self, learnt: int, steps: int) -> Preprocessing:
@@ -351,6 +357,8 @@ class ETCDVSCifar10(ETCProblem):
     Parameters = ETCRecordedParameters
     parameters: ETCRecordedParameters
     data_name = "dvscifar10"
+    requires = ("tonic", "aedat")
+    extra = "events"
     augmentation = AugmentationRecipe(padding=4, flip=True)
 
 
@@ -362,4 +370,6 @@ class ETCNCaltech101(ETCProblem):
     Parameters = ETCRecordedParameters
     parameters: ETCRecordedParameters
     data_name = "ncaltech101"
+    requires = ("tonic",)
+    extra = "events"
     augmentation = AugmentationRecipe(padding=4, flip=True)

@@ -61,7 +61,7 @@ class SEWProblem(Problem):
     }
     optional_constraints = CONSTRAINTS
     differentiable = True
-    strategies = ("convolution", "lookup")
+    strategies = ("convolution", "lookup", "graph")
     parameters: SEWParameters
     target_name: ClassVar[str]
     source_name: ClassVar[str]
@@ -360,4 +360,6 @@ class SEWDVSCifar10(SEWProblem):
     Parameters = SEWDVSParameters
     parameters: SEWDVSParameters
     target_name, source_name = "dvscifar10", "ncaltech101"
+    requires = ("tonic", "aedat")
+    extra = "events"
     augmentation = AugmentationRecipe(padding=4, flip=True)

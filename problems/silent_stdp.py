@@ -20,7 +20,7 @@ from snnbench.problems.silent import LEVELS, Score, SilentParameters, SilentProb
 from snnbench.problems.standard import CONFIDENCE, ENERGY, Samples, data_to_time
 from snnbench.snn.decoders import EVIDENCE, Decoder, logits, table
 from snnbench.snn.diehl_cook import DiehlCook, DiehlCookConfig, poisson
-from snnbench.snn.population import metrics_of
+from snnbench.snn.metrics import metrics_of
 from snnbench.snn.readings import Readings, read
 from snnbench.snn.silence import SilentMonitor
 from snnbench.snn.threads import run_all

@@ -19,9 +19,9 @@ from snnbench.parameters import param
 from snnbench.problem import Estimate, Objective, Split
 from snnbench.problems.silent import LEVELS, OWN_OBJECTIVES, Score, SilentParameters, SilentProblem, Values
 from snnbench.problems.standard import CONFIDENCE, ENERGY, OBJECTIVES, data_to_time
+from snnbench.snn.metrics import summarise
 from snnbench.snn.plif import PLIFConfig
 from snnbench.snn.plif_network import PLIFNetworkConfig, make_network
-from snnbench.snn.population import summarise
 from snnbench.snn.silence import SilentCriterion, SilentMonitor
 from snnbench.snn.tally import dense_operations
 from snnbench.snn.threads import run_all

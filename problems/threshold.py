@@ -35,7 +35,7 @@ from snnbench.problems.standard import (
 )
 from snnbench.snn.conversion import Converted, convert
 from snnbench.snn.folded import GROUP, Counts, FoldedNetwork, fan_out
-from snnbench.snn.population import metrics_of
+from snnbench.snn.metrics import metrics_of
 from snnbench.snn.source import SourceTask, make_source, seconds_per_sample, source_seconds
 from snnbench.snn.source_metrics import source_metrics
 from snnbench.snn.threads import run_all

@@ -121,7 +121,7 @@ class ThresholdHybridProblem(ThresholdProblem):
 
     def _diverged(self, samples: int, split: Split) -> dict[str, np.ndarray]:
         steps = self.parameters.steps
-        nothing = Readings(samples, torch.zeros(steps, dtype=torch.float64), np.inf, samples * steps, 0.0, samples)
+        nothing = Readings.of_nothing(samples, steps)
         spikes = torch.zeros(len(self.network.layers()), steps, dtype=torch.float64)
         row = self._row(Counts(nothing, spikes, 0.0, 0.0), split)
         return row | {"failure": np.asarray("training diverged: weights are not finite")}

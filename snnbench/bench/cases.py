@@ -1,7 +1,7 @@
 """Networks to measure with, as problems use them, with random weights and images: nothing to download or train."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,6 +11,7 @@ from snnbench.snn import native
 from snnbench.snn.conversion import Converted, convert, round_image, round_weights
 from snnbench.snn.energy import HOROWITZ_45NM
 from snnbench.snn.folded import FoldedNetwork
+from snnbench.snn.grid import exact_convolutions
 from snnbench.snn.layers import Inputs, set_mode
 from snnbench.snn.population import PopulationEvaluator
 from snnbench.snn.precision import Precision
@@ -39,7 +40,7 @@ class Material:
     ways
         Jobs that evaluate the whole population with all metrics, by strategy and precision.
     answers
-        Logits (T, N, K) of the first candidate.
+        Logits (T, N, K) of the first candidate, by the same keys.
     networks
         What a peer needs to run the same candidates: folded networks, or a conversion with thresholds (n, L).
     steps
@@ -49,7 +50,7 @@ class Material:
     images: torch.Tensor
     labels: torch.Tensor
     ways: dict[tuple[str, Precision], Way]
-    answers: Callable[[], torch.Tensor]
+    answers: Mapping[tuple[str, Precision], Callable[[], torch.Tensor]]
     networks: "Sequence[SEWResNet] | tuple[Converted, torch.Tensor]"
     steps: int
 
@@ -84,7 +85,7 @@ class Case(ABC):
 
     @abstractmethod
     def make(self, device: torch.device, precisions: Sequence[Precision] = ("float32",)) -> Material:
-        """Draw weights and images; answers and networks are those of float32."""
+        """Draw weights and images; networks are those of float32."""
 
 
 @dataclass(frozen=True)
@@ -138,19 +139,21 @@ class SEWCase(Case):
             return PopulationEvaluator(partial(build, precision=precision), codec, _standardised, *common, strategy)
 
         lookup = device.type == "cpu" and native.available() and native.suits(network)
-        fastest = evaluator("lookup" if lookup else "convolution", "float32")
         made = {("convolution", precision): evaluator("convolution", precision) for precision in precisions}
         if lookup and "float32" in precisions:
-            made["lookup", "float32"] = fastest
+            made["lookup", "float32"] = evaluator("lookup", "float32")
+        if device.type == "cuda":
+            made |= {("graph", precision): evaluator("graph", precision) for precision in precisions}
 
-        def answers() -> torch.Tensor:
-            return fastest.answers(population[:1], pixels)[0][0]
+        def answers(by: PopulationEvaluator) -> torch.Tensor:
+            return by.answers(population[:1], pixels)[0][0]
 
         networks = [self._folded(build, codec, row, calibration) for row in population]
         ways: dict[tuple[str, Precision], Way] = {
             key: partial(e.evaluate, population, pixels, labels) for key, e in made.items()
         }
-        return Material(_standardised(pixels), labels, ways, answers, networks, self.steps)
+        found = {key: partial(answers, e) for key, e in made.items()}
+        return Material(_standardised(pixels), labels, ways, found, networks, self.steps)
 
     @torch.inference_mode()
     def _folded(
@@ -162,7 +165,8 @@ class SEWCase(Case):
         for mode in ("calibrate", "folded"):
             set_mode(network, mode)
             if mode == "calibrate":
-                network(_standardised(calibration))
+                with exact_convolutions(weights.device):
+                    network(_standardised(calibration))
         return network
 
 
@@ -217,13 +221,16 @@ class ThresholdCase(Case):
             made["events"] = FoldedNetwork(converted, self.steps, CONFIDENCE, strategy="events")
         # Thresholds are searched in float32 only.
 
-        def answers() -> torch.Tensor:
-            return list(made.values())[-1].answers(thresholds[:1], decays[:1], images)[:, 0]
+        def answers(by: FoldedNetwork) -> torch.Tensor:
+            return by.answers(thresholds[:1], decays[:1], images)[:, 0]
 
         ways: dict[tuple[str, Precision], Way] = {
             (name, "float32"): partial(f.evaluate, thresholds, decays, images, labels) for name, f in made.items()
         }
-        return Material(images, labels, ways, answers, (converted, thresholds), self.steps)
+        found: dict[tuple[str, Precision], Callable[[], torch.Tensor]] = {
+            (name, "float32"): partial(answers, f) for name, f in made.items()
+        }
+        return Material(images, labels, ways, found, (converted, thresholds), self.steps)
 
 
 def _standardised(pixels: torch.Tensor) -> torch.Tensor:

@@ -28,7 +28,7 @@ class Row:
     network
         Name of the case.
     way, precision
-        The strategy, or the peer, and what it computes in; of the peer on a GPU, PyTorch's own settings.
+        The strategy, or the peer, and what it computes in (`peer_precision`).
     seconds
         Per candidate, median over rounds.
     samples_per_second
@@ -41,7 +41,7 @@ class Row:
     times
         How much faster than the peer; ``None`` without one.
     different
-        Predictions of the first candidate in float32 that are not those of the peer; ``None`` without one.
+        Predictions of the first candidate that are not those of the peer; ``None`` without one.
     """
 
     network: str
@@ -86,13 +86,14 @@ def measure(
         raise UsageError(f"against {against!r}: known is {', '.join(PEERS)}")
     material = case.make(device, precisions)
     jobs: dict[tuple[str, Precision], Callable[[], object]] = dict(material.ways)
-    of_peer: tuple[str, Precision] = (against or "", "float32")
-    different = None
+    of_peer: tuple[str, Precision] = (against or "", peer_precision(device))
+    different: dict[tuple[str, Precision], int] = {}
     if against is not None:
         peer = PEERS[against](material)
         jobs[of_peer] = peer.run
-        ours, theirs = (answers().mean(dim=0).argmax(dim=1) for answers in (material.answers, peer.answers))
-        different = int((ours != theirs).sum())
+        theirs = peer.answers().mean(dim=0).argmax(dim=1)
+        for name, answers in material.answers.items():
+            different[name] = int((answers().mean(dim=0).argmax(dim=1) != theirs).sum())
     memory = {name: _memory_of(job, device) for name, job in jobs.items()}
     times: dict[tuple[str, Precision], list[float]] = {name: [] for name in jobs}
     for _ in range(rounds):
@@ -102,11 +103,16 @@ def measure(
     rows = []
     for name, seconds in medians.items():
         peers = of_peer in medians and name != of_peer
-        compared = (medians[of_peer] / seconds, different) if peers else (None, None)
+        compared = (medians[of_peer] / seconds, different.get(name)) if peers else (None, None)
         per_second = case.samples / seconds
         dense = 2 * case.operations * per_second
         rows.append(Row(case.name, *name, seconds, per_second, dense, memory[name], *compared))
     return rows
+
+
+def peer_precision(device: torch.device) -> Precision:
+    """What convolutions compute in where nobody says anything: PyTorch allows TF32 on a GPU."""
+    return "tf32" if device.type == "cuda" else "float32"
 
 
 def matrix_peak(

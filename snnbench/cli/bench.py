@@ -25,7 +25,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
 
 def _run(args: argparse.Namespace) -> int:
     from snnbench.bench import CASES, matrix_peak, measure
-    from snnbench.bench.timing import threads
+    from snnbench.bench.timing import peer_precision, threads
     from snnbench.experiment.environment import environment, resolve_device
     from snnbench.report.text import number, size, table
     from snnbench.snn.precision import PRECISIONS
@@ -41,13 +41,18 @@ def _run(args: argparse.Namespace) -> int:
     if args.rounds < 1:
         raise UsageError(f"--rounds {args.rounds}: at least 1")
     device = resolve_device(args.device)
-    peaks = {name: matrix_peak(device, name) for name in dict.fromkeys(("float32", *precisions))}
+    computed = ("float32", *precisions, *([peer_precision(device)] if args.against else []))
+    peaks = {name: matrix_peak(device, name) for name in dict.fromkeys(computed)}
     facts = environment(device)
     hardware = facts["hardware"]
     if not args.json:
         print(
             f"{hardware.get('gpu') or hardware['cpu']}, {device}, {threads(device)} at once, product of matrices "
-            + ", ".join(f"{peak / 1e9:,.0f} GFLOP/s ({name})" for name, peak in peaks.items())
+            + ", ".join(
+                f"{peak / 1e9:,.0f} GFLOP/s ({name})"
+                for name, peak in peaks.items()
+                if device.type == "cuda" or name == "float32"  # a CPU computes all of them in float32
+            )
             + f"; median of {args.rounds}"
         )
     found = []
@@ -62,21 +67,23 @@ def _run(args: argparse.Namespace) -> int:
             f"{case.steps} steps"
         )
         header = ["way", "candidates/s", "samples/s", "of peak", "memory", f"x {args.against}" if args.against else ""]
+        labels = [row.way if row.precision == "float32" else f"{row.way} {row.precision}" for row in rows]
         cells = [
             [
-                row.way if row.precision == "float32" else f"{row.way} {row.precision}",
+                label,
                 number(1.0 / row.seconds),
                 number(row.samples_per_second),
                 f"{100 * row.dense_flops / peaks[row.precision]:.0f} %",
                 "?" if row.memory is None else size(row.memory),
                 "" if row.times is None else f"{row.times:.2f}",
             ]
-            for row in rows
+            for label, row in zip(labels, rows, strict=True)
         ]
         print(table(header, cells), flush=True)
-        different = next((row.different for row in rows if row.different is not None), None)
-        if different is not None:
-            print(f"predictions that differ from {args.against}'s: {different} of {case.samples}")
+        different = [(labels[i], row.different) for i, row in enumerate(rows) if row.different is not None]
+        if different:
+            told = ", ".join(f"{count} by {label}" for label, count in different)
+            print(f"of {case.samples} predictions, other than {args.against}'s: {told}")
     if args.json:
         facts |= {"device": str(device), "at_once": threads(device), "matrix_peak": peaks, "rounds": args.rounds}
         print(json.dumps(facts | {"rows": found}, indent=2))

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 
-from snnbench.errors import DataError
+from snnbench.errors import DataError, said
 
 # Six times the largest official file; more than that is no CIFAR file but an attempt to fill the memory.
 LARGEST_MEMBER = 1 << 30
@@ -84,7 +84,7 @@ def extract(archive: Path, folder: str, names: Collection[str], target: Path) ->
                     os.fsync(file.fileno())
                 missing.discard(name)
         except (OSError, EOFError, tarfile.TarError) as error:
-            raise DataError(f"{archive} cannot be extracted to {target}: {error}") from error
+            raise DataError(f"{archive} cannot be extracted to {target}: {said(error)}") from error
         if missing:
             raise DataError(f"{archive} lacks {folder}/{min(missing)}")
         if final.exists():

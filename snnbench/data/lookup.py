@@ -11,7 +11,7 @@ from typing import Any
 from snnbench.data.archive import read_members
 from snnbench.data.entry import DataFile, DataSetInfo
 from snnbench.data.folders import data_folder
-from snnbench.errors import DataError, UsageError
+from snnbench.errors import DataError, UsageError, said
 
 CONVERSION_VERSION = 1  # raise it when the conversion of recordings or photographs changes: they are then made anew
 
@@ -77,7 +77,7 @@ class Source:
                 missing.discard(name)
                 yield known[name], content, self._checked(known[name], content, self.path / name)
         except (OSError, EOFError, tarfile.TarError) as error:
-            raise DataError(f"{self.info.name}: {self.path} cannot be read: {error}") from error
+            raise DataError(f"{self.info.name}: {self.path} cannot be read: {said(error)}") from error
         if missing:
             raise DataError(f"{self.info.name}: {self.path} lacks {self.info.folder}/{min(missing)}")
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from snnbench.errors import SnnbenchError
+from snnbench.snn.grid import exact_convolutions
 from snnbench.snn.vgg import VGG, VGGConfig
 
 IMAGE_BITS = 8
@@ -108,12 +109,14 @@ def percentiles(network: VGG, images: torch.Tensor, percentile: float) -> list[f
     SnnbenchError
         If a layer's is not positive: then a threshold cannot be set by it.
     """
-    with torch.no_grad():
+    with torch.no_grad(), exact_convolutions(images.device):
         layers = network.eval().run(images)[:-1]
     found = [float(np.percentile(layer.relu_().double().cpu().numpy(), percentile)) for layer in layers]
     for i, value in enumerate(found):
         if not 0.0 < value < math.inf:
-            raise SnnbenchError(f"layer {i + 1} of the source is silent at percentile {percentile:g}; train it longer")
+            raise SnnbenchError(
+                f"layer {i + 1} of the source is silent at percentile {percentile:g}; take a higher one or train longer"
+            )
     return found
 
 

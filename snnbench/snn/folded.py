@@ -11,7 +11,7 @@ All sums are exact (`snnbench.snn.conversion`), so none of this changes a bit of
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -21,6 +21,7 @@ from snnbench.errors import UsageError
 from snnbench.snn import native
 from snnbench.snn.conversion import Converted
 from snnbench.snn.grid import exact_convolutions
+from snnbench.snn.memory import fewer, out_of_memory
 from snnbench.snn.readings import Readings, read
 from snnbench.snn.threads import run_all
 from snnbench.snn.vgg import Layer, connect
@@ -30,6 +31,9 @@ BATCH = 1 << 20
 
 GROUP = 8
 """Candidates in one job."""
+
+GPU_BATCH, GPU_GROUP = 1 << 26, 64
+"""The same on a GPU, which needs many neurons to be busy: 256 MiB for each of a few tensors. Not measured yet."""
 
 DENSE = 2.0
 """A convolution becomes a matrix product if that takes at most so many times its multiplications ..."""
@@ -103,7 +107,8 @@ class FoldedNetwork:
         self.network, self.steps, self.confidence, self.span = network, steps, confidence, span
         self.layers = network.config.layers()
         self.neurons = sum(layer.neurons for layer in self.layers)
-        self._maps = [_arrange(layer, w) for layer, w in zip(self.layers[1:], network.weights[1:], strict=False)]
+        with exact_convolutions(network.weights[0].device):
+            self._maps = [_arrange(layer, w) for layer, w in zip(self.layers[1:], network.weights[1:], strict=False)]
         readout = _in_rows(network.weights[-1].t().contiguous(), self.layers[-1].shape)
         self._maps.append(_Matrix(readout))
         # Operations behind a spike of every neuron, and behind a pixel.
@@ -114,6 +119,7 @@ class FoldedNetwork:
         ]
         self._image_fan_out = fan_out(network.weights[0], self.layers[0].source, self.layers[0])
         self._widest = max(layer.neurons for layer in self.layers)
+        self._on_gpu = network.weights[0].device.type == "cuda"
         self._events, self._chosen = self._event_driven(), strategy == "auto"
         self.strategy = strategy if self._events is not None or strategy != "auto" else "convolution"
         if self.strategy == "lookup" or (self.strategy == "events" and self._events is None):
@@ -154,8 +160,25 @@ class FoldedNetwork:
         list of Counts
             One per candidate; each depends on that candidate, the samples and `span` only.
         """
+        while True:
+            try:
+                return self._evaluate(thresholds, decays, images, labels, network_input)
+            except RuntimeError as error:
+                if not out_of_memory(error) or self.span == 1:
+                    raise
+            self.span = fewer(self.span)
+
+    def _evaluate(
+        self,
+        thresholds: torch.Tensor,
+        decays: torch.Tensor,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        network_input: Callable[[torch.Tensor], torch.Tensor],
+    ) -> list[Counts]:
         device = labels.device
-        groups = [slice(a, a + GROUP) for a in range(0, len(thresholds), GROUP)]
+        size = GPU_GROUP if self._on_gpu else GROUP
+        groups = [slice(a, a + size) for a in range(0, len(thresholds), size)]
         totals: list[Counts] = []
         for start in range(0, len(images), self.span):
             part, truth = network_input(images[start : start + self.span]), labels[start : start + self.span]
@@ -190,11 +213,13 @@ class FoldedNetwork:
         answers, quiet, maps, spikes = self._ran(thresholds, decays, currents)
         answers = answers.mul_(self.network.output_scale)
         spikes = spikes.cpu()
-        acs = sum(counted @ behind for counted, behind in zip(maps, self._fan_out, strict=True))
-        assert isinstance(acs, torch.Tensor)
+        behind = zip(maps, self._fan_out, strict=True)
+        acs = torch.stack([counted @ fan for counted, fan in behind]).sum(dim=0).tolist()
+        readings = [read(answers[:, i], labels, quiet[i], self.confidence) for i in range(len(thresholds))]
+        sums = torch.stack([r.sums for r in readings]).cpu()  # one copy for all candidates
         return [
-            Counts(read(answers[:, i], labels, quiet[i], self.confidence), spikes[:, :, i], float(acs[i]), macs)
-            for i in range(len(thresholds))
+            Counts(replace(r, sums=row), spikes[:, :, i], acs[i], macs)
+            for i, (r, row) in enumerate(zip(readings, sums, strict=True))
         ]
 
     def _ran(self, thresholds: torch.Tensor, decays: torch.Tensor, currents: torch.Tensor) -> Ran:
@@ -214,10 +239,16 @@ class FoldedNetwork:
         seconds = {}
         for name, run in (("convolution", self._in_batches), ("events", self._by_events)):
             times = []
-            for _ in range(3):
-                began = time.perf_counter()
-                run(thresholds, decays, currents)
-                times.append(time.perf_counter() - began)
+            try:
+                for _ in range(3):
+                    began = time.perf_counter()
+                    run(thresholds, decays, currents)
+                    times.append(time.perf_counter() - began)
+            except (MemoryError, OSError) as error:
+                if name == "convolution":
+                    raise
+                warnings.warn(f"{name} failed ({error}): going on by convolution", RuntimeWarning, stacklevel=2)
+                continue
             seconds[name] = min(times)
         return min(seconds, key=seconds.__getitem__)
 
@@ -231,18 +262,23 @@ class FoldedNetwork:
         zeros = partial(torch.zeros, dtype=torch.float64, device=currents.device)
         maps, spikes = [zeros(n, layer.neurons) for layer in self.layers], zeros(len(self.layers), self.steps, n)
         logits, silent = [], []
-        rows = max(1, BATCH // (self._widest * n))
+        rows = max(1, self._batch_size() // (self._widest * n))
+        leaky = decays.ne(1.0).any(dim=0).tolist()
         for start in range(0, samples, rows):
             with exact_convolutions(currents.device):
-                answer, quiet = self._batch(thresholds, decays, currents[start : start + rows], maps, spikes)
+                answer, quiet = self._batch(thresholds, decays, leaky, currents[start : start + rows], maps, spikes)
             logits.append(answer)
             silent.append(quiet)
         return torch.cat(logits, dim=2), torch.cat(silent, dim=1), maps, spikes
+
+    def _batch_size(self) -> int:
+        return GPU_BATCH if self._on_gpu else BATCH
 
     def _batch(
         self,
         thresholds: torch.Tensor,
         decays: torch.Tensor,
+        leaky: list[bool],
         currents: torch.Tensor,
         maps: list[torch.Tensor],
         counts: torch.Tensor,
@@ -253,7 +289,7 @@ class FoldedNetwork:
         neurons.
         """
         n, samples = len(thresholds), len(currents)
-        tile = max(1, min(self.steps, BATCH // (self._widest * n * samples)))
+        tile = max(1, min(self.steps, self._batch_size() // (self._widest * n * samples)))
         states = [currents.new_empty(n, samples * layer.neurons) for layer in self.layers]
         fired = currents.new_zeros(n, samples)
         answers = []
@@ -263,7 +299,7 @@ class FoldedNetwork:
             for i, layer in enumerate(self.layers):
                 # The currents of the first layer serve every step and candidate: they are not written over.
                 out = torch.empty(x.shape, device=x.device) if i == 0 else x
-                spikes = fire(x, states[i], thresholds[:, i, None], decays[:, i, None], out, fresh=begin == 0)
+                spikes = fire(x, states[i], thresholds[:, i, None], decays[:, i, None], out, begin == 0, leaky[i])
                 spikes = spikes.view(steps, n, samples, layer.neurons)
                 fired_by = spikes.sum(dim=2)  # whole numbers below 2^24: exact
                 maps[i] += fired_by.sum(dim=0)
@@ -281,6 +317,7 @@ def fire(
     decay: torch.Tensor,
     out: torch.Tensor,
     fresh: bool = True,
+    leaky: bool = True,
 ) -> torch.Tensor:
     """Integrate-and-fire with soft reset: H = decay V + x, a spike where H >= threshold, V = H - threshold S.
 
@@ -297,12 +334,14 @@ def fire(
     fresh
         Whether this is where the run begins: then the potentials are 0, whatever ``v`` holds.
 
+    leaky
+        Whether any potential decays; a GPU is not asked for that at every step.
+
     Returns
     -------
     torch.Tensor
         ``out``.
     """
-    leaky = bool((decay != 1.0).any())
     for current, s in zip(x, out, strict=True):
         if fresh:
             v.copy_(current)

@@ -178,15 +178,18 @@ class Readout(nn.Module):
         return weight, bias
 
 
-def folded_finite(network: nn.Module) -> bool:
-    """Whether what `ConvNorm.fold` made is finite in every layer; NaN or inf in a layer's weights shows there."""
+def folded_finite(network: nn.Module) -> torch.Tensor:
+    """() bool on the network's device: whether what `ConvNorm.fold` made is finite in every layer.
+
+    NaN or inf in a layer's weights shows there.
+    """
     sums = []
     for layer in network.modules():
         if isinstance(layer, ConvNorm) and layer._bias is not None and layer._weight is not None:
             sums.append(layer._bias.sum())
             if layer.precision == "float16":  # whose range is small
                 sums.append(layer._weight.sum())
-    return bool(torch.stack(sums).isfinite().all()) if sums else True
+    return torch.stack(sums).isfinite().all() if sums else torch.tensor(True)
 
 
 def set_mode(network: nn.Module, mode: Mode) -> None:

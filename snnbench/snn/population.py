@@ -15,12 +15,14 @@ from torch import nn
 from snnbench.errors import UsageError
 from snnbench.snn import native
 from snnbench.snn.energy import EnergyModel
+from snnbench.snn.graph import Recorder
 from snnbench.snn.grid import exact_convolutions
 from snnbench.snn.layers import folded_finite, set_mode
+from snnbench.snn.memory import fewer, out_of_memory
+from snnbench.snn.metrics import Measured, fetch
 from snnbench.snn.readings import Readings, read
 from snnbench.snn.sew_resnet import SEWResNet
 from snnbench.snn.tally import Tally
-from snnbench.snn.temporal_consistency import ETC_WEIGHT
 from snnbench.snn.threads import run_all, workers
 from snnbench.snn.weights import attach
 
@@ -69,7 +71,8 @@ class PopulationEvaluator:
     energy
         The energy model.
     strategy
-        How networks are run: ``convolution``, ``lookup`` (`snnbench.snn.native`), or ``auto`` for what is faster here.
+        How networks are run: ``convolution``, ``lookup`` (`snnbench.snn.native`), ``graph`` (convolutions as a CUDA
+        graph), or ``auto`` for what is fastest here.
 
     Attributes
     ----------
@@ -100,6 +103,7 @@ class PopulationEvaluator:
         self.device = calibration.device
         self._replicas: list[Replica] = []
         self._build = build
+        self._recorder = Recorder(forced=strategy == "graph") if strategy in ("auto", "graph") else None
 
     def evaluate(self, x: torch.Tensor, images: torch.Tensor, labels: torch.Tensor) -> dict[str, np.ndarray]:
         """Measure candidates.
@@ -117,13 +121,14 @@ class PopulationEvaluator:
             See `summarise`; one row per candidate.
         """
         whole = len(x) - len(x) % workers(self.device.type)
-        rows = self.spread([partial(self._measure, x=row, images=images, labels=labels) for row in x[:whole]])
+        found = self.spread([partial(self._measure, x=row, images=images, labels=labels) for row in x[:whole]])
         rest = x[whole:]
         if len(rest):  # too few for all cores, which share chunks of samples instead
             replicas = [self._replica(k) for k in range(len(rest))]
             usable = run_all(self.device, [partial(self._load, r, row) for r, row in zip(replicas, rest, strict=True)])
             results = self._passes([network for network, _ in replicas], images, labels)
-            rows += [summarise(r, self.energy, good) for r, good in zip(results, usable, strict=True)]
+            found += [Measured.of(chunks, good) for chunks, good in zip(results, usable, strict=True)]
+        rows = [measured.metrics(self.energy) for measured in fetch(found)]
         return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
     def spread(self, jobs: Sequence[Callable[[Replica], T]]) -> list[T]:
@@ -141,26 +146,32 @@ class PopulationEvaluator:
 
         return run_all(self.device, [partial(run, job) for job in jobs])
 
-    def _measure(
-        self, replica: Replica, x: torch.Tensor, images: torch.Tensor, labels: torch.Tensor
-    ) -> dict[str, np.ndarray]:
-        def chunks() -> list[tuple[Readings, Tally]]:
-            spans = [slice(a, a + self.chunk) for a in range(0, len(images), self.chunk)]
-            return [self._run(replica[0], images[s], labels[s]) for s in spans]
+    def _measure(self, replica: Replica, x: torch.Tensor, images: torch.Tensor, labels: torch.Tensor) -> Measured:
+        launch, recorder = partial(self._launch, replica, images=images, labels=labels), self._recorder
+        if self.device.type != "cuda" or recorder is None:
+            return self.with_memory(lambda: launch(x))
+        measured = self.with_memory(lambda: recorder.measure(launch, x, (images, labels), self.chunk))
+        self.strategy = "graph" if recorder.in_use else "convolution"
+        return measured
 
+    def _launch(self, replica: Replica, x: torch.Tensor, images: torch.Tensor, labels: torch.Tensor) -> Measured:
+        """Everything about one candidate. On a GPU nothing here may wait for it: see `snnbench.snn.graph`."""
         usable = self._load(replica, x)
-        return summarise(self._with_memory(chunks), self.energy, usable)
+        spans = [slice(a, a + self.chunk) for a in range(0, len(images), self.chunk)]
+        return Measured.of([self._run(replica[0], images[s], labels[s]) for s in spans], usable)
 
-    def answers(self, x: torch.Tensor, images: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor, Tally, bool]]:
+    def answers(
+        self, x: torch.Tensor, images: torch.Tensor
+    ) -> list[tuple[torch.Tensor, torch.Tensor, Tally, torch.Tensor]]:
         """Logits (T, N, K), silent samples (N,), tally and whether the layers are finite, of every candidate of x."""
         replicas = [self._replica(k) for k in range(len(x))]
         jobs = [partial(self._answer, r, row, images) for r, row in zip(replicas, x, strict=True)]
-        return self._with_memory(lambda: run_all(self.device, jobs))
+        return self.with_memory(lambda: run_all(self.device, jobs))
 
     @torch.inference_mode()
     def _answer(
         self, replica: Replica, x: torch.Tensor, images: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, Tally, bool]:
+    ) -> tuple[torch.Tensor, torch.Tensor, Tally, torch.Tensor]:
         usable = self._load(replica, x)
         logits, silent, total = [], [], Tally()
         for start in range(0, len(images), self.chunk):
@@ -183,19 +194,17 @@ class PopulationEvaluator:
             )
             return [done[k * len(spans) : (k + 1) * len(spans)] for k in range(len(networks))]
 
-        return self._with_memory(attempt)
+        return self.with_memory(attempt)
 
-    def _with_memory(self, attempt: Callable[[], T]) -> T:
-        """What is attempted, with half as many samples per pass as often as the GPU's memory is too small."""
+    def with_memory(self, attempt: Callable[[], T]) -> T:
+        """What is attempted, with half as many samples per pass as often as memory is too small."""
         while True:
             try:
                 return attempt()
-            except torch.cuda.OutOfMemoryError:
-                if self.chunk == 1:
+            except RuntimeError as error:
+                if not out_of_memory(error) or self.chunk == 1:
                     raise
-            self.chunk = (self.chunk + 1) // 2
-            warnings.warn("out of GPU memory: going on with fewer samples per pass", RuntimeWarning, stacklevel=2)
-            torch.cuda.empty_cache()
+            self.chunk = fewer(self.chunk)
 
     def _replica(self, k: int) -> Replica:
         if k == len(self._replicas):
@@ -207,8 +216,8 @@ class PopulationEvaluator:
         return self._replicas[k]
 
     @torch.inference_mode()
-    def _load(self, replica: Replica, x: torch.Tensor) -> bool:
-        """Whether every normalised layer is finite: NaN never fires, so it would pass for silence further on."""
+    def _load(self, replica: Replica, x: torch.Tensor) -> torch.Tensor:
+        """() Whether every normalised layer is finite: NaN never fires, so it would pass for silence further on."""
         network, vector = replica
         self.codec.decode(x, out=vector)
         set_mode(network, "calibrate")
@@ -235,8 +244,9 @@ class PopulationEvaluator:
             found = self._lookup(network, x, tally)
             if found is not None:
                 return found
-        if self.strategy == "events":
-            raise UsageError("the strategy events does not suit this network; use auto")
+        if self.strategy == "events" or (self.strategy == "graph" and self.device.type != "cuda"):
+            reason = "does not suit this network" if self.strategy == "events" else "needs a GPU"
+            raise UsageError(f"the strategy {self.strategy} {reason}; use auto")
         with exact_convolutions(self.device):
             logits: torch.Tensor = network(x, tally)
         return logits
@@ -290,91 +300,8 @@ def faster(network: nn.Module, x: torch.Tensor, samples: int = 32) -> str:
                 began = time.perf_counter()
                 run(few)
                 times.append(time.perf_counter() - began)
-        except (MemoryError, OSError):  # of tables; convolutions need less
+        except (MemoryError, OSError) as error:  # of tables; convolutions need less
+            warnings.warn(f"{name} failed ({error}): going on by convolution", RuntimeWarning, stacklevel=2)
             continue
         seconds[name] = min(times)
     return min(seconds, key=seconds.__getitem__)
-
-
-def summarise(
-    chunks: Sequence[tuple[Readings, Tally]], energy: EnergyModel, usable: bool = True
-) -> dict[str, np.ndarray]:
-    """The metrics of one candidate from its chunks, per sample where that makes sense.
-
-    Parameters
-    ----------
-    chunks
-        Readings and tally of every chunk.
-    energy
-        The energy model.
-    usable
-        Whether the network's layers were finite.
-
-    Returns
-    -------
-    dict of str to numpy.ndarray
-        ``error`` (after T steps), ``loss`` (nats), ``etc_loss`` (that plus the consistency term of arXiv 2305.14174,
-        weight 1, temperature 4), ``inconsistency`` (mean divergence between two steps, nats), ``accuracy`` (T,) after
-        every step, ``latency`` (mean steps until the confidence exit) and ``exit_error`` (error at that exit),
-        ``spikes`` (all layers), ``layer_spikes`` (L, T), ``acs``, ``macs``, ``synops`` (their sum), ``energy`` (nJ),
-        ``silent`` (share of samples without a spike in the last layer), ``rate`` (spikes per neuron and step),
-        ``cost`` (samples x steps run), and ``failure``, "" or why the output is unusable.
-    """
-    readings, tally = chunks[0][0], Tally()
-    for other, _ in chunks[1:]:
-        readings = readings.add(other)
-    for _, counted in chunks:
-        tally.add(counted)
-    spikes = torch.stack([tally.spikes[name] for name in sorted(tally.spikes)]).cpu()
-    return metrics_of(readings, spikes, sum(tally.neurons.values()), *tally.operations(), energy, usable)
-
-
-def metrics_of(
-    readings: Readings,
-    spikes: torch.Tensor,
-    neurons: int,
-    acs: float,
-    macs: float,
-    energy: EnergyModel,
-    usable: bool = True,
-) -> dict[str, np.ndarray]:
-    """The metrics that `summarise` lists, from what was read and counted.
-
-    Parameters
-    ----------
-    readings
-        Of all samples.
-    spikes
-        (L, T) of each layer at each step, summed over samples.
-    neurons
-        Number of neurons of all layers.
-    acs, macs
-        Operations, summed over samples and steps.
-    energy
-        The energy model.
-    usable
-        Whether the network's layers were finite.
-    """
-    n, steps = readings.samples, len(readings.correct)
-    spikes = spikes / n
-    finite = usable and bool(np.isfinite(readings.loss))
-    values = {
-        "error": 1.0 - float(readings.correct[-1]) / n,
-        "loss": readings.loss / n if finite else np.inf,
-        "accuracy": (readings.correct / n).numpy(),
-        "etc_loss": (readings.loss + ETC_WEIGHT * readings.consistency_loss) / n if finite else np.inf,
-        "inconsistency": readings.inconsistency / n if finite else np.inf,
-        "latency": readings.exit_steps / n,
-        "exit_error": 1.0 - readings.exit_correct / n,
-        "spikes": float(spikes.sum()),
-        "layer_spikes": spikes.numpy(),
-        "acs": acs / n,
-        "macs": macs / n,
-        "synops": (acs + macs) / n,
-        "energy": energy.energy(acs, macs) / n,
-        "silent": readings.silent / n,
-        "rate": float(spikes.sum()) / (neurons * steps),
-        "cost": float(n * steps),
-        "failure": "" if finite else f"the network's {'output is' if usable else 'layers are'} not finite",
-    }
-    return {name: np.asarray(value) for name, value in values.items()}

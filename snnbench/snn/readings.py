@@ -12,52 +12,76 @@ import torch.nn.functional as F
 
 from snnbench.snn.temporal_consistency import ETC_TEMPERATURE, divergence
 
+_SUMS = 6
+"""Behind the samples that are right after 1..T steps, in the order of the properties of `Readings`."""
 
-@dataclass
+
+@dataclass(frozen=True)
 class Readings:
     """Sums over samples; `add` accumulates chunks.
+
+    They stay on the device that they were made on until one is asked for: a GPU that is asked for every number waits
+    most of the time.
 
     Attributes
     ----------
     samples : int
         Samples seen.
-    correct : torch.Tensor
-        (T,) samples classified correctly after t = 1..T steps, float64.
-    loss : float
-        Cross-entropy of the answer after T steps, nats.
-    exit_steps : float
-        Steps until the softmax of the answer so far first reaches the confidence, else T.
-    exit_correct : float
-        Samples classified correctly at that step.
-    silent : float
-        Samples for which the last neurons never fired.
-    inconsistency : float
-        Mean divergence between the answers of two steps (`snnbench.snn.temporal_consistency`), nats.
-    consistency_loss : float
-        The same at the temperature of the released code of ETC, as it enters the loss there.
+    sums : torch.Tensor
+        (T + 6,) float64: `correct`, and the other properties in their order.
     """
 
     samples: int
-    correct: torch.Tensor
-    loss: float
-    exit_steps: float
-    exit_correct: float
-    silent: float
-    inconsistency: float = 0.0
-    consistency_loss: float = 0.0
+    sums: torch.Tensor
+
+    @classmethod
+    def of_nothing(cls, samples: int, steps: int) -> "Readings":
+        """Of a network that answers nothing: all are wrong, silent and run to the end, and the loss is infinite."""
+        behind = [float("inf"), samples * steps, 0.0, samples, 0.0, 0.0]
+        return cls(samples, torch.tensor([0.0] * steps + behind, dtype=torch.float64))
+
+    @property
+    def correct(self) -> torch.Tensor:
+        """(T,) samples classified correctly after t = 1..T steps, float64, on the CPU."""
+        return self.sums[:-_SUMS].cpu()
+
+    @property
+    def loss(self) -> float:
+        """Cross-entropy of the answer after T steps, nats."""
+        return float(self.sums[-6])
+
+    @property
+    def exit_steps(self) -> float:
+        """Steps until the softmax of the answer so far first reaches the confidence, else T."""
+        return float(self.sums[-5])
+
+    @property
+    def exit_correct(self) -> float:
+        """Samples classified correctly at that step."""
+        return float(self.sums[-4])
+
+    @property
+    def silent(self) -> float:
+        """Samples for which the last neurons never fired."""
+        return float(self.sums[-3])
+
+    @property
+    def inconsistency(self) -> float:
+        """Mean divergence between the answers of two steps (`snnbench.snn.temporal_consistency`), nats."""
+        return float(self.sums[-2])
+
+    @property
+    def consistency_loss(self) -> float:
+        """The same at the temperature of the released code of ETC, as it enters the loss there."""
+        return float(self.sums[-1])
 
     def add(self, other: "Readings") -> "Readings":
         """The sum of two disjoint sets of samples."""
-        return Readings(
-            self.samples + other.samples,
-            self.correct + other.correct,
-            self.loss + other.loss,
-            self.exit_steps + other.exit_steps,
-            self.exit_correct + other.exit_correct,
-            self.silent + other.silent,
-            self.inconsistency + other.inconsistency,
-            self.consistency_loss + other.consistency_loss,
-        )
+        return Readings(self.samples + other.samples, self.sums + other.sums)
+
+    def cpu(self) -> "Readings":
+        """The same on the CPU."""
+        return Readings(self.samples, self.sums.cpu())
 
 
 def read(logits: torch.Tensor, labels: torch.Tensor, silent: torch.Tensor, confidence: float) -> Readings:
@@ -94,14 +118,14 @@ def read(logits: torch.Tensor, labels: torch.Tensor, silent: torch.Tensor, confi
     first = torch.where(confident, step, steps - 1).amin(dim=0)
     first = torch.where(silent, steps - 1, first)
     loss = F.cross_entropy(answers[-1], labels, reduction="none")
-    return Readings(
-        samples,
-        right.sum(dim=1, dtype=torch.float64).cpu(),
-        float(loss.sum(dtype=torch.float64)),
-        float((first + 1).sum(dtype=torch.float64)),
-        float(right.gather(0, first[None]).sum(dtype=torch.float64)),
-        float(silent.sum(dtype=torch.float64)),
+    parts = (
+        loss,
+        first + 1,
+        right.gather(0, first[None]),
+        silent,
         # Rounding may leave a trace below 0 where steps agree.
-        float(divergence(logits, 1.0).clamp(min=0.0).sum(dtype=torch.float64)),
-        float(divergence(logits, ETC_TEMPERATURE).clamp(min=0.0).sum(dtype=torch.float64)),
+        divergence(logits, 1.0).clamp(min=0.0),
+        divergence(logits, ETC_TEMPERATURE).clamp(min=0.0),
     )
+    sums = [part.sum(dtype=torch.float64) for part in parts]
+    return Readings(samples, torch.cat([right.sum(dim=1, dtype=torch.float64), torch.stack(sums)]))

@@ -9,11 +9,13 @@ to the end, and then has the same metrics, to the last bit, as without all this.
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
 
-from snnbench.snn.population import PopulationEvaluator, Replica, summarise
+from snnbench.snn.metrics import summarise
+from snnbench.snn.population import PopulationEvaluator, Replica
 from snnbench.snn.readings import Readings, read
 from snnbench.snn.tally import Tally
 
@@ -104,8 +106,12 @@ def evaluate_bounded(
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 
+def _measure(evaluator: PopulationEvaluator, replica: Replica, **arguments: Any) -> dict[str, np.ndarray]:
+    return evaluator.with_memory(lambda: _attempt(evaluator, replica, **arguments))
+
+
 @torch.inference_mode()
-def _measure(
+def _attempt(
     evaluator: PopulationEvaluator,
     replica: Replica,
     x: torch.Tensor,
@@ -115,7 +121,7 @@ def _measure(
     metric: str,
     order: Order,
 ) -> dict[str, np.ndarray]:
-    usable, network = evaluator._load(replica, x), replica[0]
+    usable, network = bool(evaluator._load(replica, x)), replica[0]
     seen: list[tuple[Readings, Tally]] = []
     logits, silent = [], []
     for first, last in pairwise(_stops(order, bound, len(labels), LOOKS[metric], evaluator.chunk)):

@@ -11,7 +11,7 @@ from snnbench.snn.architecture_score import VARIANTS, scores
 from snnbench.snn.candidate import Preprocessing, Samples, fit, fold, run
 from snnbench.snn.energy import EnergyModel
 from snnbench.snn.layers import set_mode
-from snnbench.snn.population import summarise
+from snnbench.snn.metrics import summarise
 from snnbench.snn.readings import read
 from snnbench.snn.snas_cell import NODES
 from snnbench.snn.snas_network import SNASConfig, SNASNet
@@ -137,7 +137,7 @@ def layer_names(backward: bool) -> list[str]:
 def blank_row(config: SNASConfig) -> Row:
     """The metrics of `train_cell` without values: of a cell that cannot be trained."""
     layers = np.full((len(layer_names(config.stepwise)), config.steps), np.nan)
-    arrays = {"accuracy": np.full(config.steps, np.nan), "layer_spikes": layers}
+    arrays = {"accuracy": np.zeros(config.steps), "layer_spikes": layers}
     return {name: np.asarray(np.nan) for name in METRICS} | arrays
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from snnbench.snn.population import PopulationEvaluator, metrics_of
+from snnbench.snn.metrics import metrics_of
+from snnbench.snn.population import PopulationEvaluator
 from snnbench.snn.readings import read
 from snnbench.snn.tally import Tally
 
@@ -80,7 +81,7 @@ def ensemble(
     spikes = torch.stack([total.spikes[name] for name in sorted(total.spikes)]).cpu()
     neurons = len(rows) * sum(total.neurons.values())
     acs, macs = operations.tolist()
-    metrics = metrics_of(readings, spikes, neurons, acs, macs, evaluator.energy, all(usable))
+    metrics = metrics_of(readings.cpu(), spikes, neurons, acs, macs, evaluator.energy, all(usable))
     return metrics | {"cost": metrics["cost"] * len(rows)}
 
 

@@ -112,14 +112,18 @@ class Tally:
 
     def operations(self) -> tuple[float, float]:
         """Effective ACs and MACs, summed over samples and steps."""
-        acs, macs = self._counted
+        acs, macs = self.totals().tolist()
+        return acs, macs
+
+    def totals(self, device: torch.device | str = "cpu") -> torch.Tensor:
+        """The same as (2,) float64 on a device, without a copy to the CPU."""
+        found = [torch.full((), count, dtype=torch.float64, device=device) for count in self._counted]
         for module, seen in self._arrivals.items():
             fan_out = _fan_out(module)
-            if seen.ones is not None:
-                acs += _operations(module, seen.ones, fan_out)
-            if seen.others is not None:
-                macs += _operations(module, seen.others, fan_out)
-        return acs, macs
+            for kind, arrivals in enumerate((seen.ones, seen.others)):
+                if arrivals is not None:
+                    found[kind] = found[kind] + _operations(module, arrivals, fan_out).to(device)
+        return torch.stack(found)
 
 
 def dense_operations(network: nn.Module, image: torch.Tensor, steps: int) -> float:
@@ -139,7 +143,8 @@ def dense_operations(network: nn.Module, image: torch.Tensor, steps: int) -> flo
     def count(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         nonlocal total
         ones = torch.ones(inputs[0].shape[1:] if isinstance(module, nn.Conv2d) else inputs[0].shape[-1:])
-        total += steps * _operations(module, ones.double(), torch.full_like(_fan_out(module), len(module.weight)))  # type: ignore[arg-type]
+        every = torch.full_like(_fan_out(module), len(module.weight))  # type: ignore[arg-type]
+        total += steps * float(_operations(module, ones.double(), every))
 
     layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     handles = [layer.register_forward_pre_hook(count) for layer in layers]
@@ -183,10 +188,10 @@ def _fan_out(module: nn.Module) -> torch.Tensor:
     return (weight != 0).sum(dim=0).flatten().double()
 
 
-def _operations(module: nn.Module, arrivals: torch.Tensor, fan_out: torch.Tensor) -> float:
+def _operations(module: nn.Module, arrivals: torch.Tensor, fan_out: torch.Tensor) -> torch.Tensor:
     if isinstance(module, nn.Conv2d):
         arrivals = _behind_taps(module, arrivals)
-    return float(arrivals @ fan_out)
+    return arrivals @ fan_out
 
 
 def _behind_taps(module: nn.Conv2d, arrivals: torch.Tensor) -> torch.Tensor:

@@ -111,7 +111,7 @@ def calibrate(network: PLIFNetwork, x: torch.Tensor) -> bool:
     with torch.inference_mode():
         network(x)
     set_mode(network, "folded")
-    return folded_finite(network)
+    return bool(folded_finite(network))
 
 
 def _broken(network: PLIFNetwork, samples: int) -> str:

@@ -15,7 +15,7 @@ from snnbench.experiment import overrides
 from snnbench.experiment.suite import load_suite
 from snnbench.registry import entries, load
 from snnbench.snn.energy import HOROWITZ_45NM
-from snnbench.snn.population import summarise
+from snnbench.snn.metrics import summarise
 from snnbench.snn.readings import read
 from snnbench.snn.sew_resnet import SEWConfig, SEWResNet
 from snnbench.snn.tally import Tally

@@ -39,8 +39,8 @@ def bytes_of(directory):
 
 @forks
 def test_killed_again_and_again_gives_the_same_bytes(tmp_path, plan):
-    budget, calm, hasty = 60, ["evaluation.chunk=3"], ["evaluation.flush_seconds=0.01", "problem.sleep=0.003"]
-    whole = run(plan(budget=budget, settings=["problem.sleep=0.003", *calm]), tmp_path / "whole")
+    budget, calm, hasty = 60, ["evaluation.chunk=3"], ["evaluation.flush_seconds=0.01", "problem.sleep=0.01"]
+    whole = run(plan(budget=budget, settings=["problem.sleep=0.01", *calm]), tmp_path / "whole")
     made = plan(budget=budget, settings=hasty)
     directory = made.directory(tmp_path / "killed")
     moments = random.Random(1)

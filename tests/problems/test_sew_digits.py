@@ -73,8 +73,9 @@ def test_members_are_worth_what_their_checkpoints_are(digits, split):
     data = load("digits")
     for i, tensors in enumerate(checkpoints(digits)[1:]):
         error, loss = by_hand(digits.network, tensors, data, 64, split)
-        # Folding rounds differently, which may flip a spike here and there.
-        assert metrics["error"][i] == pytest.approx(error, abs=0.006)
+        # The weights of the stem are multiples of 2^-12, because pixels are of 2^-8: spikes flip here and there, and
+        # networks that were hardly trained change up to one answer in a hundred, which ones depends on the processor.
+        assert metrics["error"][i] == pytest.approx(error, abs=0.02)
         assert metrics["loss"][i] == pytest.approx(loss, rel=5e-3)
     assert len(set(metrics["loss"])) == 3
 

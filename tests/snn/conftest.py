@@ -56,14 +56,14 @@ def make_network() -> Callable[..., SEWResNet]:
 
 @pytest.fixture
 def make_evaluator(config: SEWConfig, images: torch.Tensor) -> Callable[..., PopulationEvaluator]:
-    def make(chunk: int = 16, confidence: float = 0.3) -> PopulationEvaluator:
+    def make(chunk: int = 16, confidence: float = 0.3, strategy: str = "auto") -> PopulationEvaluator:
         with torch.random.fork_rng():
             torch.manual_seed(1)
             network = SEWResNet(config)
         sizes = tuple(p.numel() for p in network.parameters())
         codec = Codec(flatten(network), sizes, (0.05,) * len(sizes))
         return PopulationEvaluator(
-            lambda: SEWResNet(config), codec, to_input, images[:24], chunk, confidence, HOROWITZ_45NM
+            lambda: SEWResNet(config), codec, to_input, images[:24], chunk, confidence, HOROWITZ_45NM, strategy
         )
 
     return make

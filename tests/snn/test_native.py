@@ -187,6 +187,48 @@ def test_the_faster_one_is_used(monkeypatch, convolution, lookup, expected):
     assert faster(network, images(config, 8, 8)) == expected
 
 
+@compiled
+def test_a_way_that_fails_when_it_is_timed_is_dropped_with_one_line(monkeypatch):
+    config = SEWConfig((1, 1), 8, channels=2)
+
+    def fails(*_):
+        raise MemoryError("pretended")
+
+    monkeypatch.setattr(population.native, "forward", fails)
+    with pytest.warns(RuntimeWarning, match=r"lookup failed \(pretended\): going on by convolution"):
+        assert faster(SEWResNet(config, PIXELS), images(config, 8, 8)) == "convolution"
+
+
+@compiled
+@pytest.mark.parametrize("damage", [b"", b"\x7fELF", None])
+def test_a_damaged_library_is_made_again(monkeypatch, tmp_path, damage):
+    """Loading half a file would end the process."""
+    monkeypatch.setenv("SNNBENCH_CACHE", str(tmp_path))
+    library.library.cache_clear()
+    try:
+        assert native.available()
+        (made,) = tmp_path.rglob("*.so")
+        whole = made.read_bytes()
+        made.unlink()  # not written over: it is loaded
+        made.write_bytes(whole[: len(whole) // 3] if damage is None else damage)
+        library.library.cache_clear()
+        assert native.available()
+        assert len(made.read_bytes()) == len(whole)
+    finally:
+        library.library.cache_clear()
+
+
+@compiled
+def test_a_compiler_that_fails_is_replaced_by_one_that_works(monkeypatch, tmp_path):
+    monkeypatch.setenv("SNNBENCH_CACHE", str(tmp_path))
+    monkeypatch.setenv("CC", sys.executable)
+    library.library.cache_clear()
+    try:
+        assert native.available()
+    finally:
+        library.library.cache_clear()
+
+
 @pytest.mark.parametrize("reason", ["no compiler", "fails", "cache open to others"])
 def test_without_a_compiler_there_is_no_library(monkeypatch, tmp_path, reason):
     monkeypatch.setenv("SNNBENCH_CACHE", str(tmp_path))

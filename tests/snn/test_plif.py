@@ -8,9 +8,9 @@ import torch
 from snnbench.errors import UsageError
 from snnbench.snn.energy import HOROWITZ_45NM
 from snnbench.snn.layers import set_mode
+from snnbench.snn.metrics import summarise
 from snnbench.snn.plif import PLIF, PLIFConfig
 from snnbench.snn.plif_network import PLIFNetworkConfig, make_network
-from snnbench.snn.population import summarise
 from snnbench.snn.surrogate import surrogate
 from snnbench.snn.tally import Tally
 from snnbench.snn.vote_training import calibrate, score_votes, squared_error

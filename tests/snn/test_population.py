@@ -135,7 +135,7 @@ def test_out_of_memory_means_smaller_passes(make_evaluator, population, images, 
         return run(network, pixels, classes)
 
     monkeypatch.setattr(evaluator, "_run", small)
-    with pytest.warns(RuntimeWarning, match="out of GPU memory: going on with fewer samples per pass"):
+    with pytest.warns(RuntimeWarning, match="out of memory: going on with fewer samples per pass"):
         metrics = evaluator.evaluate(population, images, labels)
     assert evaluator.chunk == 10
     assert same(metrics, make_evaluator(chunk=10).evaluate(population, images, labels))
@@ -154,7 +154,7 @@ def test_out_of_memory_means_smaller_passes_of_answers_too(make_evaluator, popul
         return forward(network, x, tally)
 
     monkeypatch.setattr(evaluator, "forward", small)
-    with pytest.warns(RuntimeWarning, match="out of GPU memory"):
+    with pytest.warns(RuntimeWarning, match="out of memory"):
         ((logits, silent, tally, usable),) = evaluator.answers(population[:1], images)
     assert evaluator.chunk == 10
     ((expected, expected_silent, counted, _),) = make_evaluator(chunk=40).answers(population[:1], images)

@@ -114,11 +114,14 @@ def library() -> ctypes.CDLL | None:
     Compiled once per source, compiler and processor, into the cache: a folder that must belong to the user and be
     closed to others, for what is in it is executed.
     """
-    compiler = next(
-        filter(None, (shutil.which(name) for name in (os.environ.get("CC", ""), "cc", "gcc", "clang"))), None
-    )
-    if compiler is None or os.name != "posix":
+    if os.name != "posix":
         return None
+    compilers = filter(None, (shutil.which(name) for name in (os.environ.get("CC", ""), "cc", "gcc", "clang")))
+    made = (_made_by(compiler) for compiler in dict.fromkeys(compilers))
+    return next((found for found in made if found is not None), None)
+
+
+def _made_by(compiler: str) -> ctypes.CDLL | None:
     try:
         sources = {name: resources.files(__package__).joinpath(name).read_bytes() for name in _SOURCES}
         version = subprocess.run([compiler, "--version"], capture_output=True, timeout=_SECONDS, check=True).stdout
@@ -129,7 +132,7 @@ def library() -> ctypes.CDLL | None:
         if state.st_uid != os.getuid() or state.st_mode & 0o022:
             return None
         path = folder / f"snnbench-{hashlib.sha256(key).hexdigest()[:24]}.so"
-        if not path.exists():
+        if not _whole(path):  # a damaged library would end the process that loads it
             _compile(compiler, sources, path)
         return _declared(ctypes.CDLL(str(path)))
     except (OSError, subprocess.SubprocessError, AttributeError):
@@ -154,7 +157,21 @@ def _compile(compiler: str, sources: dict[str, bytes], path: Path) -> None:
             *(str(Path(folder, name)) for name in sources if name.endswith(".c")),
         ]
         subprocess.run(command, capture_output=True, timeout=_SECONDS, check=True)
+        digest = Path(folder, "digest")
+        digest.write_text(_digest(made), encoding="ascii")
         os.replace(made, path)
+        os.replace(digest, path.with_suffix(".sha256"))
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _whole(path: Path) -> bool:
+    try:
+        return _digest(path) == path.with_suffix(".sha256").read_text(encoding="ascii")
+    except (OSError, ValueError):
+        return False
 
 
 def _declared(found: ctypes.CDLL) -> ctypes.CDLL:
