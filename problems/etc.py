@@ -173,7 +173,7 @@ class ETCProblem(Problem):
     def measure(self, x: torch.Tensor, split: Split) -> dict[str, np.ndarray]:
         """Train every candidate on four fifths of the search split, and read it on another split or the last fifth.
 
-        Metrics of `snnbench.snn.population.summarise` after and over the steps of inference, and ``steps``. Where a
+        Metrics of `snnbench.snn.metrics.summarise` after and over the steps of inference, and ``steps``. Where a
         candidate takes fewer steps than others may, ``accuracy`` stays what it is and ``layer_spikes`` are 0.
         """
         values = self.space.decode(x)

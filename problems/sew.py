@@ -133,7 +133,7 @@ class SEWProblem(Problem):
         return self._coordinates[:n].to(self.context.device, copy=True)
 
     def measure(self, x: torch.Tensor, split: Split) -> dict[str, np.ndarray]:
-        """Metrics of `snnbench.snn.population.summarise` on one split."""
+        """Metrics of `snnbench.snn.metrics.summarise` on one split."""
         images, labels = self._samples[split]
         return self._evaluator.evaluate(x, images, labels)
 

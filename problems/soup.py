@@ -109,7 +109,7 @@ class SoupProblem(Problem):
         return logits.repeat(len(self.layers))
 
     def measure(self, x: torch.Tensor, split: Split) -> dict[str, np.ndarray]:
-        """Metrics of `snnbench.snn.population.summarise` on one split."""
+        """Metrics of `snnbench.snn.metrics.summarise` on one split."""
         if self._codec is None:
             raise RuntimeError(f"{self.name}: prepare() comes first")
         images, labels = self._samples[split]

@@ -24,7 +24,7 @@ OBJECTIVES = {
     "synops": Objective("effective synaptic operations (ACs + MACs)"),
     "spikes": Objective("spikes of all neurons over T steps"),
 }
-"""Metrics of `snnbench.snn.population.summarise` that any problem of classification can minimise."""
+"""Metrics of `snnbench.snn.metrics.summarise` that any problem of classification can minimise."""
 
 CONSTRAINTS = {
     "silent": Constraint("silent", 0.03, "share of samples for which the last neurons never fire, at most 0.03"),

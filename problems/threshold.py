@@ -62,6 +62,7 @@ class ThresholdParameters:
     steps: int = param(
         4, "time steps T", low=1, high=1000, source="ours: the untuned conversion fails, tuned ones work"
     )
+    early: int = param(2, "after how many steps early_error is read, at most T", low=1, high=1000, source="ours")
     leaks: bool = param(False, "whether every layer's leak, too, is a variable", source="ours")
     percentile: float = param(
         99.7, "percentile of activations that thresholds start from", low=0, high=100, source=CODE
@@ -88,6 +89,7 @@ class ThresholdCifarParameters(ThresholdParameters):
 
     layout: str = param(VGG15, "channels of convolutions, p: pooled; behind | linear layers (VGG-15)", source=CODE)
     steps: int = param(80, "time steps T", low=1, high=1000, source=CODE)
+    early: int = param(16, "after how many steps early_error is read, at most T", low=1, high=1000, source="ours")
     held: int = param(5000, "samples of the search split that are scored; the source learns from the others", low=1)
     epochs: int = param(200, "epochs of the source network", low=1, source=CODE)
     batch: int = param(256, "samples per training step", low=2, source=CODE)
@@ -104,7 +106,8 @@ class ThresholdProblem(Problem):
 
     version = 1
     objectives = OBJECTIVES | {
-        "ann_latency": Objective("first step from which accuracy stays within delta of the source's, else T", "steps")
+        "early_error": Objective("share of samples classified wrongly after a few of the T steps (`early`)"),
+        "ann_latency": Objective("first step from which accuracy stays within delta of the source's, else T", "steps"),
     }
     optional_constraints = CONSTRAINTS
     default_budget = 500
@@ -175,7 +178,7 @@ class ThresholdProblem(Problem):
         return self.space.encode({v.name: values[v.name] for v in self.space.variables})[:n]
 
     def measure(self, x: torch.Tensor, split: Split) -> dict[str, np.ndarray]:
-        """Metrics of `snnbench.snn.population.summarise` and ``ann_latency``."""
+        """Metrics of `snnbench.snn.metrics.summarise`, ``early_error`` and ``ann_latency``."""
         folded = self._ready
         images, labels = self._images[split]
         counts = folded.evaluate(*self.neurons_of(x), images, labels, self.network_input)
@@ -246,6 +249,7 @@ class ThresholdProblem(Problem):
             "latency": (1.0, float(steps)),
             "synops": (0.0, acs + macs),
             "spikes": (0.0, float(steps * sum(layer.neurons for layer in layers))),
+            "early_error": (0.0, 1.0),
             "ann_latency": (1.0, float(steps)),
         }
 
@@ -300,7 +304,8 @@ class ThresholdProblem(Problem):
         folded = self._ready
         row = metrics_of(counts.readings, counts.spikes, folded.neurons, counts.acs, counts.macs, ENERGY)
         within = row["accuracy"] >= 1.0 - self._source_metrics[split]["error"] - self.parameters.delta
-        return row | {"ann_latency": np.asarray(float(settled(within)))}
+        early = 1.0 - row["accuracy"][min(self.parameters.early, len(within)) - 1]
+        return row | {"early_error": np.asarray(early), "ann_latency": np.asarray(float(settled(within)))}
 
     def _fold(self, converted: Converted) -> FoldedNetwork:
         p = self.parameters

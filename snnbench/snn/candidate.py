@@ -119,7 +119,7 @@ def run(
     chunk: int,
     confidence: float,
 ) -> Chunks:
-    """Readings and tally of a network that is ready for evaluation, chunk by chunk: see `population.summarise`.
+    """Readings and tally of a network that is ready for evaluation, chunk by chunk: see `metrics.summarise`.
 
     Parameters
     ----------

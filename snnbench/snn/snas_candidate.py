@@ -23,7 +23,7 @@ METRICS = (
     "error", "loss", "etc_loss", "inconsistency", "latency", "exit_error",
     "spikes", "acs", "macs", "synops", "energy", "silent", "rate",
 )  # fmt: skip
-"""Metrics of `population.summarise` that are one number, without its cost."""
+"""Metrics of `metrics.summarise` that are one number, without its cost."""
 
 SCORES = {name.replace("-", "_"): name for name in VARIANTS}
 """The score's variants by the names of their metrics."""
@@ -96,7 +96,7 @@ def train_cell(
     held: Samples,
     chunk: int,
 ) -> Row:
-    """The metrics of `population.summarise` of a cell's network trained on `learn` and read on `held`.
+    """The metrics of `metrics.summarise` of a cell's network trained on `learn` and read on `held`.
 
     ``layer_spikes`` has the rows of `layer_names`: zero where the cell has no such layer.
     """

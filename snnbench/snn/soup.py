@@ -69,7 +69,7 @@ def ensemble(
     Returns
     -------
     dict of str to numpy.ndarray
-        As `snnbench.snn.population.summarise` returns them; spikes and operations are the sums of all members, and a
+        As `snnbench.snn.metrics.summarise` returns them; spikes and operations are the sums of all members, and a
         sample is silent if it is for every member.
     """
     logits, silent, tallies, usable = zip(*evaluator.answers(rows, images), strict=True)

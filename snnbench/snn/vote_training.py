@@ -143,7 +143,7 @@ def score_votes(
     Returns
     -------
     list of (Readings, Tally)
-        One per chunk, for `snnbench.snn.population.summarise`.
+        One per chunk, for `snnbench.snn.metrics.summarise`.
     float
         Mean squared error of the votes.
     """

@@ -162,6 +162,15 @@ def test_settled_is_the_first_step_of_the_last_stretch():
     assert settled(np.array([False, False])) == 2
 
 
+def test_early_error_is_read_from_the_same_curve(digits):
+    x = digits.space.sample(3, torch.Generator().manual_seed(4))
+    metrics = digits.measure(torch.cat([digits.initial(1), x]), "search")
+    early = digits.parameters.early
+    assert 1 <= early < digits.parameters.steps
+    assert metrics["early_error"].tolist() == (1 - metrics["accuracy"][:, early - 1]).tolist()
+    assert (metrics["early_error"] != metrics["error"]).any()
+
+
 def test_ann_latency_reads_the_accuracy_curve(digits):
     metrics = digits.measure(points(digits, 20), "validation")
     needed = 1 - digits._source_metrics["validation"]["error"] - digits.parameters.delta
