@@ -1,6 +1,7 @@
 """``snnbench info``: everything about one algorithm, problem or data set."""
 
 import argparse
+import contextlib
 import inspect
 import json
 import textwrap
@@ -29,7 +30,9 @@ def _run(args: argparse.Namespace) -> int:
         "requires",
         "version",
         "objectives",
+        "from ideal to worst",
         "constraints",
+        "variables",
         "default budget",
         "classes",
         "samples",
@@ -134,7 +137,9 @@ def _problem(name: str, kind: Any) -> dict[str, Any]:
     for key, objective in kind.objectives.items():
         default = " (default)" if key in kind.default_objectives else ""
         objectives[key] = objective.doc + (f" [{objective.unit}]" if objective.unit else "") + default
-    constraints = {"always": f"{kind.constraints}, part of the problem"} if kind.constraints else {}
+    constraints = (
+        {"always": f"{kind.constraints}, part of the problem: its page says which"} if kind.constraints else {}
+    )
     for key, constraint in kind.optional_constraints.items():
         constraints[key] = f"{constraint.doc} (off; --constraints {key} switches it on)"
     return {
@@ -143,11 +148,35 @@ def _problem(name: str, kind: Any) -> dict[str, Any]:
         "doc": _text(kind),
         "version": kind.version,
         "objectives": objectives,
+        **_frozen(kind),
         "constraints": constraints,
         "requires": _requirements(kind),
         "default budget": f"{kind.default_budget:,} evaluations",
         "parameters": describe(kind.Parameters),
     }
+
+
+def _frozen(kind: Any) -> dict[str, dict[str, str]]:
+    """Reference points and variables with default parameters, as far as they are known without preparing anything."""
+    from snnbench.report.text import number
+
+    found = {}
+    # A problem from a file may need anything; what cannot be said is left out.
+    with contextlib.suppress(Exception):
+        problem = kind()
+        points = problem.reference_points()
+        found["from ideal to worst"] = {k: f"{number(a)} to {number(b)}" for k, (a, b) in points.items()}
+        found["variables"] = {"number": f"{problem.dimension:,}"}
+        found["variables"] = {v.pop("name"): _range(v) for v in problem.space.describe()}
+    return found
+
+
+def _range(variable: dict[str, Any]) -> str:
+    kind = variable["type"].removeprefix("Reversed").lower()
+    if "choices" in variable:
+        return f"{kind}, one of {', '.join(map(str, variable['choices']))}"
+    size = f"{variable['size']:,} coordinates, " if "size" in variable else f"{kind}, "
+    return f"{size}{variable['low']:g} to {variable['high']:g}{', logarithmic' if variable.get('log') else ''}"
 
 
 def _text(kind: type) -> str:

@@ -86,6 +86,16 @@ def test_list_says_what_is_missing_and_fits_80_columns(in_process, monkeypatch):
     assert "optuna: not installed; pip install 'snnbench[bayes]'" in " ".join(in_process("info", "tpe").stdout.split())
 
 
+def test_info_tells_what_is_searched_and_between_which_points(in_process):
+    shown = " ".join(in_process("info", "silent-digits").stdout.split())
+    assert "variables train_size: real, 0.1 to 1, logarithmic frames: integer, 4 to 10" in shown
+    assert "momentum: real, 0.8 to 0.999" in shown
+    assert "from ideal to worst error: 0 to 1 loss: 0 to 2.303" in shown
+    assert "mixing: 80 coordinates, -8 to 8" in in_process("info", "soup-digits").stdout
+    assert "edge_01: categorical, one of zero, skip, conv1x1" in in_process("info", "snas-digits").stdout
+    assert "number: 19,810" in in_process("info", "sew-digits").stdout  # in a box that is known when members are
+
+
 @pytest.mark.parametrize("name", ["cade", "sew-digits", "cifar10"])
 def test_info_names_parameters_and_sources(in_process, name):
     done = in_process("info", name)
