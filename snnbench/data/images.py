@@ -8,6 +8,7 @@ a network takes as a sequence, (T, n, c, h, w).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +17,13 @@ import torch
 from snnbench.errors import UsageError
 
 Split = Literal["search", "validation", "test"]
+
+
+@cache
+@torch.inference_mode(False)  # attacks want gradients through it
+def _per_channel(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """(C, 1, 1) Made once: a copy to a GPU for every batch makes it wait, and can be no part of a CUDA graph."""
+    return torch.tensor(values, dtype=dtype, device=device).view(-1, 1, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,8 +110,7 @@ class DataSet:
         if self.steps is not None:
             c = self.shape[0]
             return images.unflatten(1, (-1, c)).transpose(0, 1).contiguous()
-        mean = torch.tensor(self.mean, dtype=images.dtype, device=images.device).view(-1, 1, 1)
-        std = torch.tensor(self.std, dtype=images.dtype, device=images.device).view(-1, 1, 1)
+        mean, std = (_per_channel(tuple(v), images.dtype, images.device) for v in (self.mean, self.std))
         return (images - mean) / std
 
     def first_steps(self, steps: int) -> "DataSet":

@@ -5,18 +5,22 @@ On a CPU a stand-in takes the place of what only a GPU has: a "graph" whose repl
 
 import contextlib
 import types
+from functools import partial
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from snnbench.data.loading import load
 from snnbench.errors import UsageError
 from snnbench.snn import graph
+from snnbench.snn.arrivals import arriving, network_input
 from snnbench.snn.energy import HOROWITZ_45NM
 from snnbench.snn.graph import Recorder
 from snnbench.snn.population import PopulationEvaluator
 from snnbench.snn.precision import PRECISIONS
 from snnbench.snn.sew_resnet import SEWConfig, SEWResNet
+from snnbench.snn.soup import SoupCodec, layers_of
 from snnbench.snn.weights import Codec, flatten
 
 WAITS = {"_local_scalar_dense", "is_nonzero", "nonzero", "equal", "masked_select", "unique", "item"}
@@ -83,32 +87,52 @@ def launcher(make_evaluator, images, labels):
     return evaluator, lambda x: evaluator._launch(replica, x, images, labels)
 
 
+def launchers(data, precision, device):
+    """What measures a candidate of `sew-*` and one of `soup-*` with their own input, on a device, and a candidate."""
+    c, side, _ = data.shape
+    config = SEWConfig(blocks=(1, 1), width=4, channels=c, classes=10, steps=data.steps or 4)
+
+    def build():
+        return SEWResNet(config, arriving(data), precision)
+
+    centre, sizes = flatten(build()).to(device), [p.numel() for p in build().parameters()]
+    layers = layers_of(build())
+    shape = (40, data.steps, c, side, side) if data.steps else (40, c, side, side)
+    pixels = torch.randint(0, 3, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(1)).to(device)
+    labels = (torch.arange(40) % 10).to(device)
+    for codec, d in (
+        (Codec(centre, tuple(sizes), (0.05,) * len(sizes)), len(centre)),
+        (SoupCodec(centre.expand(3, -1).contiguous(), tuple(layers.values())), 3 * len(layers)),
+    ):
+        evaluator = PopulationEvaluator(
+            build, codec, network_input(data), pixels[:24], 16, 0.3, HOROWITZ_45NM, "convolution"
+        )
+        yield partial(evaluator._launch, evaluator._replica(0), images=pixels, labels=labels), torch.zeros(d).to(device)
+
+
+@pytest.mark.parametrize("name", ["digits", "events"])
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_nothing_is_waited_for_and_nothing_copied_from_the_host(precision, images, labels, population):
+def test_nothing_is_waited_for_and_nothing_copied_from_the_host(precision, name):
     """Between a candidate's coordinates and its metrics; all of which a graph could not hold."""
-    config = SEWConfig(blocks=(1, 1), width=4, channels=1, classes=10, steps=4)
-    network = SEWResNet(config, precision=precision)
-    sizes = tuple(p.numel() for p in network.parameters())
-    codec = Codec(flatten(network), sizes, (0.05,) * len(sizes))
-    evaluator = PopulationEvaluator(
-        lambda: SEWResNet(config, precision=precision),
-        codec,
-        _input,
-        images[:24],
-        16,
-        0.3,
-        HOROWITZ_45NM,
-        "convolution",
-    )
-    replica = evaluator._replica(0)
-    with Operations() as operations:
-        evaluator._launch(replica, population[0], images, labels)
-    found = [function.overloadpacket.__name__ for function, *_ in operations.done]
-    assert len(found) > 300
-    assert not WAITS & set(found)
-    devices = [kwargs for name, (_, _, kwargs, _) in zip(found, operations.done, strict=True) if name in COPIES]
-    assert not any(kwargs.get("device") is not None for kwargs in devices), devices
-    assert not {"lift_fresh", "lift_fresh_copy"} & set(found)
+    for launch, x in launchers(load(name), precision, torch.device("cpu")):
+        launch(x)  # what is made once
+        with Operations() as operations:
+            launch(x)
+        found = [function.overloadpacket.__name__ for function, *_ in operations.done]
+        assert len(found) > 300
+        assert not WAITS & set(found)
+        assert not {"lift_fresh", "lift_fresh_copy"} & set(found)
+        moved = [kwargs for done, (_, _, kwargs, _) in zip(found, operations.done, strict=True) if done in COPIES]
+        assert not any(kwargs.get("device") is not None for kwargs in moved), moved
+
+
+@pytest.mark.parametrize("name", ["digits", "events"])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_everything_is_where_the_candidate_is(precision, name):
+    """On a device without values: asking for one, or mixing in a tensor of the CPU, is an error there."""
+    meta = torch.device("meta")
+    for launch, x in launchers(load(name), precision, meta):
+        assert launch(x).values.device == meta
 
 
 def test_a_graph_measures_what_launching_does(on_cpu, launcher, population, images, labels):
