@@ -110,10 +110,11 @@ def test_workers_killed_at_random_cost_nothing(tmp_path, undisturbed):
 
     def kill(overview):
         busy = [w for w in overview.workers if w.plan is not None and w.latest.kind == "progress"]
+        busy = [w for w in busy if w.process.pid not in killed]  # its end may not have been noticed yet
         if busy and len(killed) < 2:
             victim = moments.choice(busy)
             os.kill(victim.process.pid, signal.SIGKILL)
-            killed.append(victim.plan)
+            killed.append(victim.process.pid)
 
     observer = Quiet(kill)
     cells = made(matrix(sleep=0.06), tmp_path, observer=observer)
