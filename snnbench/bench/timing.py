@@ -4,6 +4,7 @@ import ctypes
 import statistics
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 
 from snnbench.bench.cases import Case
 from snnbench.bench.peers import spikingjelly
-from snnbench.errors import UsageError
+from snnbench.errors import UsageError, said
 from snnbench.snn.precision import Precision
 from snnbench.snn.threads import pool
 
@@ -94,7 +95,13 @@ def measure(
         theirs = peer.answers().mean(dim=0).argmax(dim=1)
         for name, answers in material.answers.items():
             different[name] = int((answers().mean(dim=0).argmax(dim=1) != theirs).sum())
-    memory = {name: _memory_of(job, device) for name, job in jobs.items()}
+    memory: dict[tuple[str, Precision], int | None] = {}
+    for name, job in jobs.items():
+        try:
+            memory[name] = _memory_of(job, device)
+        except (UsageError, RuntimeError, MemoryError) as error:
+            warnings.warn(f"{case.name}: {' '.join(name)} left out: {said(error)}", RuntimeWarning, stacklevel=2)
+    jobs = {name: jobs[name] for name in memory}
     times: dict[tuple[str, Precision], list[float]] = {name: [] for name in jobs}
     for _ in range(rounds):
         for name, job in jobs.items():

@@ -73,6 +73,21 @@ def test_medians_are_per_candidate(monkeypatch):
     assert row.seconds == 2.0 / SEW.candidates
 
 
+def test_a_way_that_fails_is_left_out_with_one_line():
+    def fails():
+        raise UsageError("the strategy graph does not work here (not permitted); use auto")
+
+    class Failing(SEWCase):
+        def make(self, device, precisions=("float32",)):
+            made = super().make(device, precisions)
+            made.ways["graph", "float32"] = fails
+            return made
+
+    with pytest.warns(RuntimeWarning, match=r"graph float32 left out: UsageError: the strategy graph does not work"):
+        rows = measure(Failing(**vars(SEW)), CPU, rounds=1)
+    assert [row.way for row in rows] == ["convolution", *(["lookup"] if native.available() else [])]
+
+
 def test_matrix_peak_is_positive():
     assert matrix_peak(CPU, size=64, rounds=1) > 0
     assert matrix_peak(CPU, "tf32", size=64, rounds=1) > 0
