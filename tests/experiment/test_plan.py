@@ -8,9 +8,10 @@ import torch
 from snnbench import registry
 from snnbench.errors import RecordError, UsageError
 from snnbench.experiment.environment import environment, git_state, resolve_device
+from snnbench.experiment.overrides import EvaluationParameters
 from snnbench.experiment.plan import RunPlan, check, plans
 from snnbench.experiment.seeds import STREAMS, stream, streams
-from snnbench.parameters import describe
+from snnbench.parameters import describe, resolve
 
 from .conftest import TOYS
 
@@ -198,3 +199,10 @@ def test_what_has_a_batch_to_set_says_so():
         kind = registry.load("algorithm", name) if not registry.missing_modules(entry.load()) else None
         if kind is not None and kind.capabilities.batches:
             assert {row["name"]: row["default"] for row in describe(kind.Parameters)}["batch"] is None
+
+
+def test_every_strategy_of_a_problem_can_be_asked_for():
+    ways = {way for name in registry.entries("problem") for way in registry.load("problem", name).strategies}
+    assert ways == {"convolution", "lookup", "events", "graph"}
+    for way in sorted(ways):
+        assert resolve(EvaluationParameters, {"strategy": way}, "evaluation").strategy == way
