@@ -13,7 +13,7 @@ import torch
 
 from snnbench.bench.cases import Case
 from snnbench.bench.peers import spikingjelly
-from snnbench.errors import UsageError, said
+from snnbench.errors import SnnbenchError, UsageError, said
 from snnbench.snn.precision import Precision
 from snnbench.snn.threads import pool
 
@@ -93,14 +93,16 @@ def measure(
         peer = PEERS[against](material)
         jobs[of_peer] = peer.run
         theirs = peer.answers().mean(dim=0).argmax(dim=1)
-        for name, answers in material.answers.items():
-            different[name] = int((answers().mean(dim=0).argmax(dim=1) != theirs).sum())
     memory: dict[tuple[str, Precision], int | None] = {}
     for name, job in jobs.items():
         try:
+            if against is not None and name in material.answers:
+                different[name] = int((material.answers[name]().mean(dim=0).argmax(dim=1) != theirs).sum())
             memory[name] = _memory_of(job, device)
         except (UsageError, RuntimeError, MemoryError) as error:
             warnings.warn(f"{case.name}: {' '.join(name)} left out: {said(error)}", RuntimeWarning, stacklevel=2)
+    if not memory:
+        raise SnnbenchError(f"{case.name}: nothing could be measured")
     jobs = {name: jobs[name] for name in memory}
     times: dict[tuple[str, Precision], list[float]] = {name: [] for name in jobs}
     for _ in range(rounds):
@@ -164,13 +166,13 @@ def _seconds(job: Callable[[], object], device: torch.device) -> float:
 
 
 def _memory_of(job: Callable[[], object], device: torch.device) -> int | None:
-    """Run a job twice; what the second time took beyond what was there before."""
-    job()
+    """What a job takes beyond what was there: on a CPU the second time, on a GPU the first, for graphs keep it."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         held = torch.cuda.memory_allocated(device)
         job()
         return torch.cuda.max_memory_allocated(device) - held
+    job()
     before = _resident("VmRSS") if _forget_peak() else None
     job()
     peak = _resident("VmHWM")

@@ -129,18 +129,19 @@ def metric_rows(facts: RunFacts) -> list[tuple[str, bool, list[float | None]]]:
         values = [_scalar(point.get(split, {}).get(name)) for point in points for split in SPLITS]
         if any(v is not None for v in values):
             rows.append((name, name in objectives, values))
-    amounts = [violation(point.get(split, {})) if point else None for point in points for split in SPLITS]
+    amounts = [violation(point[split]) if split in point else None for point in points for split in SPLITS]
     if any(amounts):
-        rows.insert(len(objectives), ("constraint violation", False, amounts))
+        rows.insert(sum(row[1] for row in rows), ("constraint violation", False, amounts))
     return rows
 
 
 def front(facts: RunFacts) -> list[list[float | None]]:
-    """Objectives on the test split of the recommended set, ordered by the first; empty for one objective."""
+    """Objectives on the test split of what is feasible there of the recommended set; empty for one objective."""
     names = facts.content["problem"]["objectives"]
     if len(names) < 2:
         return []
-    points = [[_scalar(point.get("test", {}).get(name)) for name in names] for point in facts.final]
+    feasible = [found for point in facts.final if not violation(found := point.get("test", {}))]
+    points = [[_scalar(found.get(name)) for name in names] for found in feasible]
     return sorted(points, key=lambda p: [float("inf") if v is None else v for v in p])
 
 

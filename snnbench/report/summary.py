@@ -47,6 +47,11 @@ def summary(result: RunResult, objectives: list[str]) -> str:
     amounts = [violation(point["validation"]) for point in result.final]
     if min(amounts) > 0:
         lines += [f"no feasible candidate: what follows violates constraints by {number(min(amounts))}", ""]
+    elif violation(result.final[0]["test"]):
+        lines += [
+            f"infeasible on test, by {number(violation(result.final[0]['test']))}, although not on validation",
+            "",
+        ]
     if len(objectives) == 1:
         lines += [_objective_table(objectives[0], start, result.final[0]), ""]
         lines += _changes(start, result.final[0])
@@ -113,7 +118,7 @@ def _last(value: Any) -> Any:
 
 def _front(objectives: list[str], points: list[dict[str, Any]], most: int = 15) -> str:
     ordered = sorted(points, key=lambda p: p["validation"][objectives[0]])
-    rows = [[str(i + 1), *(number(p["test"][name]) for name in objectives)] for i, p in enumerate(ordered[:most])]
+    rows = [[str(i + 1), *(_value(p, "test", name) for name in objectives)] for i, p in enumerate(ordered[:most])]
     text = f"{len(points)} candidates, none better than another on validation; on test:\n"
     text = text if len(points) > 1 else "1 candidate, better than all others on validation; on test:\n"
     text += table(["", *objectives], rows)

@@ -119,7 +119,8 @@ class FoldedNetwork:
         ]
         self._image_fan_out = fan_out(network.weights[0], self.layers[0].source, self.layers[0])
         self._widest = max(layer.neurons for layer in self.layers)
-        self._on_gpu = network.weights[0].device.type == "cuda"
+        on_gpu = network.weights[0].device.type == "cuda"
+        self._batch_size, self._group = (GPU_BATCH, GPU_GROUP) if on_gpu else (BATCH, GROUP)
         self._events, self._chosen = self._event_driven(), strategy == "auto"
         self.strategy = strategy if self._events is not None or strategy != "auto" else "convolution"
         if self.strategy == "lookup" or (self.strategy == "events" and self._events is None):
@@ -166,6 +167,7 @@ class FoldedNetwork:
             except RuntimeError as error:
                 if not out_of_memory(error) or self.span == 1:
                     raise
+            self._batch_size, self._group = min(self._batch_size, BATCH), min(self._group, GROUP)
             self.span = fewer(self.span)
 
     def _evaluate(
@@ -177,8 +179,7 @@ class FoldedNetwork:
         network_input: Callable[[torch.Tensor], torch.Tensor],
     ) -> list[Counts]:
         device = labels.device
-        size = GPU_GROUP if self._on_gpu else GROUP
-        groups = [slice(a, a + size) for a in range(0, len(thresholds), size)]
+        groups = [slice(a, a + self._group) for a in range(0, len(thresholds), self._group)]
         totals: list[Counts] = []
         for start in range(0, len(images), self.span):
             part, truth = network_input(images[start : start + self.span]), labels[start : start + self.span]
@@ -262,7 +263,7 @@ class FoldedNetwork:
         zeros = partial(torch.zeros, dtype=torch.float64, device=currents.device)
         maps, spikes = [zeros(n, layer.neurons) for layer in self.layers], zeros(len(self.layers), self.steps, n)
         logits, silent = [], []
-        rows = max(1, self._batch_size() // (self._widest * n))
+        rows = max(1, self._batch_size // (self._widest * n))
         leaky = decays.ne(1.0).any(dim=0).tolist()
         for start in range(0, samples, rows):
             with exact_convolutions(currents.device):
@@ -270,9 +271,6 @@ class FoldedNetwork:
             logits.append(answer)
             silent.append(quiet)
         return torch.cat(logits, dim=2), torch.cat(silent, dim=1), maps, spikes
-
-    def _batch_size(self) -> int:
-        return GPU_BATCH if self._on_gpu else BATCH
 
     def _batch(
         self,
@@ -289,7 +287,7 @@ class FoldedNetwork:
         neurons.
         """
         n, samples = len(thresholds), len(currents)
-        tile = max(1, min(self.steps, self._batch_size() // (self._widest * n * samples)))
+        tile = max(1, min(self.steps, self._batch_size // (self._widest * n * samples)))
         states = [currents.new_empty(n, samples * layer.neurons) for layer in self.layers]
         fired = currents.new_zeros(n, samples)
         answers = []
@@ -299,7 +297,9 @@ class FoldedNetwork:
             for i, layer in enumerate(self.layers):
                 # The currents of the first layer serve every step and candidate: they are not written over.
                 out = torch.empty(x.shape, device=x.device) if i == 0 else x
-                spikes = fire(x, states[i], thresholds[:, i, None], decays[:, i, None], out, begin == 0, leaky[i])
+                spikes = fire(
+                    x, states[i], thresholds[:, i, None], decays[:, i, None], out, fresh=begin == 0, leaky=leaky[i]
+                )
                 spikes = spikes.view(steps, n, samples, layer.neurons)
                 fired_by = spikes.sum(dim=2)  # whole numbers below 2^24: exact
                 maps[i] += fired_by.sum(dim=0)
@@ -333,7 +333,6 @@ def fire(
         (T, n, M), where the spikes are written; may be ``x``.
     fresh
         Whether this is where the run begins: then the potentials are 0, whatever ``v`` holds.
-
     leaky
         Whether any potential decays; a GPU is not asked for that at every step.
 

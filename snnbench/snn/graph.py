@@ -45,8 +45,22 @@ class Graph:
                 for _ in range(_WARM_UP):
                     launch(self._x)
             before.wait_stream(stream)
+            try:
+                self._measured = self._recorded(launch, stream)
+            finally:  # torch leaves the stream as it is where recording fails
+                torch.cuda.set_stream(before)
+
+    def _recorded(self, launch: Launch, stream: torch.cuda.Stream) -> Measured:
+        cause: RuntimeError | None = None
+        try:
             with torch.cuda.graph(self._graph, stream=stream, capture_error_mode="thread_local"):
-                self._measured = launch(self._x)
+                try:
+                    return launch(self._x)
+                except RuntimeError as error:
+                    cause = error
+                    raise
+        except RuntimeError as error:  # of what was recorded, or of the recording that it broke
+            raise cause or error from None
 
     def __call__(self, x: torch.Tensor) -> Measured:
         """The same of other coordinates."""
@@ -86,7 +100,7 @@ class Recorder:
             If a graph must be used and cannot be.
         """
         if not self._known(samples, chunk):
-            self._samples, self._seen, self._graph = (samples, chunk), 0, None
+            self._samples, self._seen, self._graph, self.in_use = (samples, chunk), 0, None, False
         if self._graph is None and not self._given_up and (self.forced or self._seen >= _ENOUGH):
             self._record(launch, x)
         self._seen += 1

@@ -147,17 +147,30 @@ class PopulationEvaluator:
         return run_all(self.device, [partial(run, job) for job in jobs])
 
     def _measure(self, replica: Replica, x: torch.Tensor, images: torch.Tensor, labels: torch.Tensor) -> Measured:
-        launch, recorder = partial(self._launch, replica, images=images, labels=labels), self._recorder
-        if self.device.type != "cuda" or recorder is None:
-            return self.with_memory(lambda: launch(x))
-        measured = self.with_memory(lambda: recorder.measure(launch, x, (images, labels), self.chunk))
-        self.strategy = "graph" if recorder.in_use else "convolution"
+        recorder = self._recorder if self.device.type == "cuda" else None
+
+        def attempt(chunk: int) -> Measured:
+            launch = partial(self._launch, replica, images=images, labels=labels, chunk=chunk)
+            return launch(x) if recorder is None else recorder.measure(launch, x, (images, labels), chunk)
+
+        measured = self.with_memory(attempt)
+        if recorder is not None:
+            self.strategy = "graph" if recorder.in_use else "convolution"
         return measured
 
-    def _launch(self, replica: Replica, x: torch.Tensor, images: torch.Tensor, labels: torch.Tensor) -> Measured:
+    def require_single_kernels(self, what: str) -> None:
+        """Fail if a CUDA graph was asked for: `UsageError`; else say that none is used for what follows."""
+        if self.strategy == "graph":
+            if self._recorder is not None and self._recorder.forced:
+                raise UsageError(f"the strategy graph does not go with {what}; use auto")
+            self.strategy = "convolution"
+
+    def _launch(
+        self, replica: Replica, x: torch.Tensor, images: torch.Tensor, labels: torch.Tensor, chunk: int
+    ) -> Measured:
         """Everything about one candidate. On a GPU nothing here may wait for it: see `snnbench.snn.graph`."""
         usable = self._load(replica, x)
-        spans = [slice(a, a + self.chunk) for a in range(0, len(images), self.chunk)]
+        spans = [slice(a, a + chunk) for a in range(0, len(images), chunk)]
         return Measured.of([self._run(replica[0], images[s], labels[s]) for s in spans], usable)
 
     def answers(
@@ -165,18 +178,20 @@ class PopulationEvaluator:
     ) -> list[tuple[torch.Tensor, torch.Tensor, Tally, torch.Tensor]]:
         """Logits (T, N, K), silent samples (N,), tally and whether the layers are finite, of every candidate of x."""
         replicas = [self._replica(k) for k in range(len(x))]
-        jobs = [partial(self._answer, r, row, images) for r, row in zip(replicas, x, strict=True)]
-        return self.with_memory(lambda: run_all(self.device, jobs))
+        pairs = list(zip(replicas, x, strict=True))
+        return self.with_memory(
+            lambda chunk: run_all(self.device, [partial(self._answer, r, row, images, chunk) for r, row in pairs])
+        )
 
     @torch.inference_mode()
     def _answer(
-        self, replica: Replica, x: torch.Tensor, images: torch.Tensor
+        self, replica: Replica, x: torch.Tensor, images: torch.Tensor, chunk: int
     ) -> tuple[torch.Tensor, torch.Tensor, Tally, torch.Tensor]:
         usable = self._load(replica, x)
         logits, silent, total = [], [], Tally()
-        for start in range(0, len(images), self.chunk):
+        for part in images.split(chunk):
             tally = Tally()
-            logits.append(self.forward(replica[0], self._input(images[start : start + self.chunk]), tally))
+            logits.append(self.forward(replica[0], self._input(part), tally))
             assert tally.silent is not None
             silent.append(tally.silent)
             total.add(tally)
@@ -187,8 +202,8 @@ class PopulationEvaluator:
     ) -> list[list[tuple[Readings, Tally]]]:
         """Every network over all samples: per network, one reading and tally per chunk."""
 
-        def attempt() -> list[list[tuple[Readings, Tally]]]:
-            spans = [slice(a, a + self.chunk) for a in range(0, len(images), self.chunk)]
+        def attempt(chunk: int) -> list[list[tuple[Readings, Tally]]]:
+            spans = [slice(a, a + chunk) for a in range(0, len(images), chunk)]
             done = run_all(
                 self.device, [partial(self._run, network, images[s], labels[s]) for network in networks for s in spans]
             )
@@ -196,15 +211,18 @@ class PopulationEvaluator:
 
         return self.with_memory(attempt)
 
-    def with_memory(self, attempt: Callable[[], T]) -> T:
-        """What is attempted, with half as many samples per pass as often as memory is too small."""
+    def with_memory(self, attempt: Callable[[int], T]) -> T:
+        """What is attempted with so many samples per pass: half as many as often as memory is too small."""
         while True:
+            tried = self.chunk  # which other threads may make smaller meanwhile
             try:
-                return attempt()
+                return attempt(tried)
             except RuntimeError as error:
-                if not out_of_memory(error) or self.chunk == 1:
+                if not out_of_memory(error) or tried == 1:
                     raise
-            self.chunk = fewer(self.chunk)
+            with self._choosing:
+                if self.chunk >= tried:
+                    self.chunk = fewer(tried)
 
     def _replica(self, k: int) -> Replica:
         if k == len(self._replicas):
@@ -300,7 +318,9 @@ def faster(network: nn.Module, x: torch.Tensor, samples: int = 32) -> str:
                 began = time.perf_counter()
                 run(few)
                 times.append(time.perf_counter() - began)
-        except (MemoryError, OSError) as error:  # of tables; convolutions need less
+        except (MemoryError, OSError, RuntimeError) as error:  # of tables; convolutions need less
+            if name == "convolution":
+                raise
             warnings.warn(f"{name} failed ({error}): going on by convolution", RuntimeWarning, stacklevel=2)
             continue
         seconds[name] = min(times)

@@ -96,6 +96,7 @@ def evaluate_bounded(
         As `PopulationEvaluator.evaluate`, and ``rejected`` (1 or 0). The metric of a rejected candidate is the least
         that it can be, which is above its bound; its other metrics are of the samples seen, as its ``cost`` tells.
     """
+    evaluator.require_single_kernels("early rejection")
     jobs = [
         partial(
             _measure, evaluator, x=row, images=images, labels=labels, bound=float(bound), metric=metric, order=order
@@ -107,7 +108,7 @@ def evaluate_bounded(
 
 
 def _measure(evaluator: PopulationEvaluator, replica: Replica, **arguments: Any) -> dict[str, np.ndarray]:
-    return evaluator.with_memory(lambda: _attempt(evaluator, replica, **arguments))
+    return evaluator.with_memory(lambda chunk: _attempt(evaluator, replica, chunk=chunk, **arguments))
 
 
 @torch.inference_mode()
@@ -120,11 +121,12 @@ def _attempt(
     bound: float,
     metric: str,
     order: Order,
+    chunk: int,
 ) -> dict[str, np.ndarray]:
     usable, network = bool(evaluator._load(replica, x)), replica[0]
     seen: list[tuple[Readings, Tally]] = []
     logits, silent = [], []
-    for first, last in pairwise(_stops(order, bound, len(labels), LOOKS[metric], evaluator.chunk)):
+    for first, last in pairwise(_stops(order, bound, len(labels), LOOKS[metric], chunk)):
         chosen, tally = order.samples[first:last], Tally()
         logits.append(evaluator.forward(network, evaluator._input(images[chosen]), tally))
         assert tally.silent is not None
@@ -142,8 +144,8 @@ def _attempt(
     for _, tally in seen:
         total.add(tally)
     whole = []
-    for first in range(0, len(labels), evaluator.chunk):
-        rows = slice(first, first + evaluator.chunk)
+    for first in range(0, len(labels), chunk):
+        rows = slice(first, first + chunk)
         readings = read(answers[:, rows], labels[rows], quiet[rows], evaluator.confidence)
         whole.append((readings, total if first == 0 else Tally()))
     return summarise(whole, evaluator.energy, usable) | {"rejected": np.asarray(0.0)}

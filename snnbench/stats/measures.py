@@ -66,12 +66,15 @@ def remarks(runs: pd.DataFrame, measure: str, known: Sequence[ReferenceFront] = 
         places = f" on {', '.join(loose[:3])}{', ...' * (len(loose) > 3)}"
         text = f"IGD+{places} is measured from the best points of all runs ranked here: it changes when runs are added"
         return [f"{text} (--write-fronts freezes them)"] if loose else []
+    found = []
     if measure in ("test", "search") and runs["objectives"].str.contains(",").any():
-        return ["only the first of several objectives counts; --measure hypervolume or igd+ judges whole sets"]
+        found = ["only the first of several objectives counts; --measure hypervolume or igd+ judges whole sets"]
     without = int(((runs["status"] == "complete") & np.isinf(runs["test"])).sum())
     if measure == "test" and without:
-        found = "1 run has" if without == 1 else f"{without} runs have"
-        return [f"{found} nothing feasible to recommend on the test split: infinitely bad"]
+        made = "1 run recommends" if without == 1 else f"{without} runs recommend"
+        found.append(f"{made} nothing that is feasible and finite on the test split: infinitely bad")
+    if measure in ("test", "search"):
+        return found
     depending = depends_on_budget(runs)
     if measure in ("anytime", "ecdf") and depending:
         return [f"{', '.join(depending)}: depends on the budget; a run with a smaller one is no part of this one"]

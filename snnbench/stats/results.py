@@ -64,8 +64,8 @@ def load_results(folder: Path | str) -> pd.DataFrame:
         ``horizon`` (depends on the budget), ``members`` (fingerprint of the trained networks that the search starts
         from, "" if none), ``seconds`` of search,
         ``ideal`` and ``worst`` value of the first objective as frozen with the problem's version;
-        ``search``, ``validation`` and ``test``: the first objective of the recommendation on each split, infinite
-        if the run failed, found nothing, or nothing that satisfies the constraints there, and NaN while it is not
+        ``search``, ``validation`` and ``test``: the first objective of the (first) recommended candidate on each
+        split, infinite if the run failed, found nothing, or that violates a constraint there, and NaN while it is not
         complete; and ``test.<metric>`` for every scalar metric.
 
     Raises

@@ -35,6 +35,8 @@ def test_summary_says_that_nothing_feasible_was_found(result):
     lines = summary(result, ["error"]).splitlines()
     assert "no feasible candidate: what follows violates constraints by 0.25" in lines
     assert "infeasible" in overview([(result, ["error"])])
+    result.final[0]["validation"]["constraints"] = [-1.0, 0.0]
+    assert "infeasible on test, by 0.5, although not on validation" in summary(result, ["error"])
 
 
 def test_summary_shows_every_split_before_and_after(result):

@@ -52,7 +52,7 @@ class Operations(TorchDispatchMode):
 @pytest.fixture
 def on_cpu(monkeypatch):
     """PyTorch's CUDA graphs, pretended on the CPU; every test sees how many were recorded and replayed."""
-    seen = types.SimpleNamespace(recorded=0, replayed=0, failure=None)
+    seen = types.SimpleNamespace(recorded=0, replayed=0, failure=None, breaks=None, stream="its own")
 
     class Pretended:
         def replay(self) -> None:
@@ -62,17 +62,26 @@ def on_cpu(monkeypatch):
     @contextlib.contextmanager
     def record(target, stream, capture_error_mode):
         seen.recorded += 1
+        seen.stream = stream
         if seen.failure is not None:
             raise seen.failure
         target.operations = Operations()
-        with target.operations:
-            yield
+        try:
+            with target.operations:
+                yield
+        except RuntimeError:
+            raise RuntimeError("capture was invalidated") from None  # and the stream stays, as with torch
+        seen.stream = "its own"
 
     stream = types.SimpleNamespace(wait_stream=lambda other: None)
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Pretended)
     monkeypatch.setattr(torch.cuda, "graph", record)
     monkeypatch.setattr(torch.cuda, "Stream", lambda device: stream)
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: stream)
+    before = types.SimpleNamespace(wait_stream=lambda other: None)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: before)
+    monkeypatch.setattr(
+        torch.cuda, "set_stream", lambda given: setattr(seen, "stream", "its own" if given is before else given)
+    )
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext())
     monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
     return seen
@@ -84,7 +93,7 @@ def launcher(make_evaluator, images, labels):
     evaluator = make_evaluator()
     evaluator.strategy = "convolution"
     replica = evaluator._replica(0)
-    return evaluator, lambda x: evaluator._launch(replica, x, images, labels)
+    return evaluator, lambda x: evaluator._launch(replica, x, images, labels, 16)
 
 
 def launchers(data, precision, device):
@@ -107,7 +116,10 @@ def launchers(data, precision, device):
         evaluator = PopulationEvaluator(
             build, codec, network_input(data), pixels[:24], 16, 0.3, HOROWITZ_45NM, "convolution"
         )
-        yield partial(evaluator._launch, evaluator._replica(0), images=pixels, labels=labels), torch.zeros(d).to(device)
+        yield (
+            partial(evaluator._launch, evaluator._replica(0), images=pixels, labels=labels, chunk=16),
+            torch.zeros(d).to(device),
+        )
 
 
 @pytest.mark.parametrize("name", ["digits", "events"])
@@ -196,8 +208,25 @@ def test_a_graph_that_fails_is_dropped_with_one_line(
     with pytest.warns(RuntimeWarning, match=rf"CUDA graph failed \({reason}\): going on by convolution") as told:
         found = [recorder.measure(launch, x, (images, labels), 16).values for x in population]
     assert len(told) == 1
+    assert on_cpu.stream == "its own"
     assert all(torch.equal(values, launch(x).values) for values, x in zip(found, population, strict=True))
     assert not recorder.in_use
+
+
+def test_what_broke_a_recording_is_told_and_not_that_it_broke(on_cpu, launcher, population, images, labels):
+    """Out of memory must be known as such: fewer samples per pass may do."""
+    _, launch = launcher
+    calls = []
+
+    def small(x):
+        calls.append(x)
+        if len(calls) == 3:  # after two runs to warm up
+            raise torch.cuda.OutOfMemoryError("no memory")
+        return launch(x)
+
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        Recorder(forced=True).measure(small, population[0], (images, labels), 16)
+    assert on_cpu.stream == "its own"
 
 
 def test_a_graph_with_other_results_is_dropped(on_cpu, launcher, population, images, labels, monkeypatch):

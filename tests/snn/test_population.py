@@ -1,4 +1,6 @@
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -142,6 +144,24 @@ def test_out_of_memory_means_smaller_passes(make_evaluator, population, images, 
     sizes.clear()
     evaluator.evaluate(population[:1], images, labels)
     assert sizes == [10] * 4
+
+
+@pytest.mark.filterwarnings("ignore:out of memory")
+def test_threads_that_are_out_of_memory_together_halve_once(make_evaluator):
+    evaluator = make_evaluator(chunk=512)
+    together, tried = threading.Barrier(8), []
+
+    def attempt(chunk):
+        tried.append(chunk)
+        if chunk == 512:
+            together.wait(10)
+            raise torch.cuda.OutOfMemoryError("pretended")
+        return chunk
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: evaluator.with_memory(attempt), range(8)))
+    assert found == [256] * 8
+    assert evaluator.chunk == 256
 
 
 def test_out_of_memory_means_smaller_passes_of_answers_too(make_evaluator, population, images, monkeypatch):

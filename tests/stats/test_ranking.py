@@ -58,7 +58,9 @@ def test_a_recommendation_that_violates_a_constraint_is_infinitely_bad(recorded)
     runs = load_results(recorded.folder).sort_values("seed")
     assert runs["test"].tolist() == [np.inf, 0.3, np.inf, 0.4]
     assert runs["search"].tolist() == [0.1, 0.3, 0.2, 0.4]
-    assert remarks(runs, "test") == ["2 runs have nothing feasible to recommend on the test split: infinitely bad"]
+    assert remarks(runs, "test") == [
+        "2 runs recommend nothing that is feasible and finite on the test split: infinitely bad"
+    ]
     assert remarks(runs[1:2], "test") == []
 
 

@@ -29,7 +29,7 @@ def final_results(material: Material) -> Iterator[Plot]:
         beyond = sample[np.isfinite(sample) & (sample > limit)]
         lost = int((~np.isfinite(sample)).sum())
         notes = [f"→ {len(beyond)} at {number(float(np.median(beyond)))}"] if len(beyond) else []
-        notes += [f"{lost} failed"] if lost else []
+        notes += [f"{lost} infinitely bad"] if lost else []
         if notes:
             axes.text(1.01, row, ", ".join(notes), transform=axes.get_yaxis_transform(), fontsize=7.5, va="center")
     axes.set_ylim(len(values) - 0.4, -0.65)
