@@ -21,6 +21,7 @@ from snnbench.errors import UsageError
 from snnbench.snn import native
 from snnbench.snn.conversion import Converted
 from snnbench.snn.grid import exact_convolutions
+from snnbench.snn.integrate_and_fire import fire
 from snnbench.snn.memory import fewer, out_of_memory
 from snnbench.snn.readings import Readings, read
 from snnbench.snn.threads import run_all
@@ -308,50 +309,6 @@ class FoldedNetwork:
             fired += spikes.sum(dim=(0, 3))
             answers.append(x.view(steps, n, samples, -1))
         return torch.cat(answers), fired.eq(0.0)
-
-
-def fire(
-    x: torch.Tensor,
-    v: torch.Tensor,
-    threshold: torch.Tensor,
-    decay: torch.Tensor,
-    out: torch.Tensor,
-    fresh: bool = True,
-    leaky: bool = True,
-) -> torch.Tensor:
-    """Integrate-and-fire with soft reset: H = decay V + x, a spike where H >= threshold, V = H - threshold S.
-
-    Parameters
-    ----------
-    x
-        (T, n, M) currents.
-    v
-        (n, M) potentials, where those of the last step are left.
-    threshold, decay
-        (n, 1), one per candidate.
-    out
-        (T, n, M), where the spikes are written; may be ``x``.
-    fresh
-        Whether this is where the run begins: then the potentials are 0, whatever ``v`` holds.
-    leaky
-        Whether any potential decays; a GPU is not asked for that at every step.
-
-    Returns
-    -------
-    torch.Tensor
-        ``out``.
-    """
-    for current, s in zip(x, out, strict=True):
-        if fresh:
-            v.copy_(current)
-            fresh = False
-        else:
-            if leaky:
-                v.mul_(decay)
-            v.add_(current)
-        torch.ge(v, threshold, out=s)
-        v.addcmul_(s, threshold, value=-1.0)
-    return out
 
 
 def fan_out(weight: torch.Tensor, shape: tuple[int, int, int], target: Layer | None) -> torch.Tensor:

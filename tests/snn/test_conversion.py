@@ -9,7 +9,8 @@ from torch import nn
 from snnbench.errors import SnnbenchError, UsageError
 from snnbench.snn import folded as folding
 from snnbench.snn.conversion import Converted, convert, percentiles, round_image, round_weights
-from snnbench.snn.folded import Counts, FoldedNetwork, fire
+from snnbench.snn.folded import Counts, FoldedNetwork
+from snnbench.snn.integrate_and_fire import fire
 from snnbench.snn.vgg import VGG, VGG15, VGGConfig, connect
 
 CONFIG = VGGConfig("4-6p-5-6p|7-6", (2, 8, 8), 5)
